@@ -1,0 +1,69 @@
+"""Accord: one model, many objectives.
+
+Rooms are imported on first use, so ``import accord`` costs no more than what is asked of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from accord import aggregation, data, engines, linalg, reporting, sharing, tasks, testing, training, weighting
+    from accord.engines import backward, gramian, jacobian
+    from accord.tasks import Task
+    from accord.training import fit, load
+
+_ROOMS = (
+    "aggregation",
+    "data",
+    "engines",
+    "linalg",
+    "reporting",
+    "sharing",
+    "tasks",
+    "testing",
+    "training",
+    "weighting",
+)
+_NAMES = {
+    "Task": "tasks",
+    "backward": "engines",
+    "fit": "training",
+    "gramian": "engines",
+    "jacobian": "engines",
+    "load": "training",
+}
+
+__all__ = [
+    "Task",
+    "aggregation",
+    "backward",
+    "data",
+    "engines",
+    "fit",
+    "gramian",
+    "jacobian",
+    "linalg",
+    "load",
+    "reporting",
+    "sharing",
+    "tasks",
+    "testing",
+    "training",
+    "weighting",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"accord.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"accord.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'accord' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,52 @@
+"""Errors that people see: each names the thing, the value, and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AccordError(Exception):
+    """Base of every error Accord raises on purpose; its message is meant for people."""
+
+    exit_code = 1
+
+
+class ConfigurationError(AccordError, ValueError):
+    """An option, method name or specification is wrong."""
+
+    exit_code = 2
+
+
+class DataError(AccordError, ValueError):
+    """A table, column or label cannot be used as asked."""
+
+    exit_code = 3
+
+
+class RunError(AccordError, RuntimeError):
+    """A run directory is incomplete, damaged, or not one of ours."""
+
+    exit_code = 4
+
+
+class MissingExtraError(AccordError, ImportError):
+    """A job needs an optional dependency that is not installed."""
+
+    exit_code = 5
+
+    def __init__(self, job: str, extra: str, package: str) -> None:
+        super().__init__(f'{job} needs {package}, which is not installed: pip install "accord[{extra}]"')
+
+
+class NonFiniteLossWarning(UserWarning):
+    """A task was left out of a step because its loss or gradient was not finite."""
+
+
+def suggest(name: str, options: Iterable[str]) -> str:
+    """Return a sentence that helps with a mistyped ``name``: the nearest options, or all of them."""
+    known = sorted(options)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.55)
+    if near:
+        return "Did you mean " + " or ".join(repr(n) for n in near) + "?"
+    return "Choose one of: " + ", ".join(known) + "."

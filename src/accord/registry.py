@@ -1,0 +1,66 @@
+"""Find a method by the snake-case of its class name; a room's ``__all__`` is its registry."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from accord.errors import ConfigurationError, suggest
+from accord.method import Method
+
+# Rooms that hold methods. A room joins by being named here and giving its classes a ``method`` record.
+ROOMS: tuple[str, ...] = ("weighting", "aggregation", "sharing")
+
+
+def snake(name: str) -> str:
+    """Return the registry name of a class name: ``DynamicWeightAverage`` -> ``dynamic_weight_average``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][A-Za-z])", "_", name).lower()
+
+
+def _key(name: str) -> str:
+    # People write aligned-mtl, AlignedMTL and aligned_mtl; all three are the same method.
+    return re.sub(r"[-_\s]", "", name).lower()
+
+
+def registered(*rooms: str) -> dict[str, type]:
+    """Return ``{registry name: class}`` of the methods in ``rooms`` (all rooms when none is named)."""
+    found: dict[str, type] = {}
+    for room in rooms or ROOMS:
+        module = importlib.import_module(f"accord.{room}")
+        for public in module.__all__:
+            member = getattr(module, public)
+            if inspect.isclass(member) and isinstance(getattr(member, "method", None), Method):
+                found[snake(public)] = member
+    return found
+
+
+def find(name: str, *rooms: str) -> type:
+    """Return the class registered as ``name``.
+
+    Raises:
+        ConfigurationError: no such method; the message suggests the nearest names.
+    """
+    classes = registered(*rooms)
+    by_key = {_key(known): known for known in classes}
+    if _key(name) not in by_key:
+        raise ConfigurationError(f"unknown {' or '.join(rooms) or 'method'} {name!r}. {suggest(name, classes)}")
+    return classes[by_key[_key(name)]]
+
+
+def build(name: str, params: Mapping[str, Any] | None = None, *, rooms: tuple[str, ...] = ()) -> Any:
+    """Construct the method ``name`` with ``params`` as keyword arguments, rejecting unknown ones by name."""
+    cls = find(name, *rooms)
+    check_params(cls, params or {})
+    return cls(**(params or {}))
+
+
+def check_params(cls: type, params: Mapping[str, Any]) -> None:
+    """Raise a :class:`ConfigurationError` that names the first parameter the constructor does not take."""
+    known = [p for p in inspect.signature(cls).parameters if p != "self"]
+    for key in params:
+        if key not in known:
+            hint = suggest(key, known) if known else "It takes no options."
+            raise ConfigurationError(f"{snake(cls.__name__)} has no option {key!r}. {hint}")
