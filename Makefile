@@ -1,0 +1,64 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer and make: the first call makes .venv.
+
+# PYTHON=... chooses the interpreter that .venv is made with; VENV=... chooses where.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,$(shell command -v $(name) 2>/dev/null)))
+VENV ?= .venv
+# Test processes; each runs on one thread (tests/conftest.py), so two fill two cores.
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RUN := runs/census-income
+
+.PHONY: help install demo test test-all lint bench docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo      train on Census-Income, print the verdict and where the report is"
+	@echo "make test      lint, type check and the tests"
+	@echo "make test-all  the same with the slow tests"
+	@echo "make lint      ruff and pyright alone"
+	@echo "make bench     measure against peers; one JSON line per measurement"
+	@echo "make docs      build docs/_build/html, warnings are errors"
+	@echo "make clean     remove what these made, except runs/"
+
+install: $(STAMP)
+
+# torch goes first and in exactly this spelling: a range, or one resolution with the rest, picks wheels with several
+# gigabytes of CUDA. --group needs pip 25.1, hence the upgrade.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No python3 found: install Python 3.11 or newer, or say make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11: say make PYTHON=/path/to/newer/python"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+		{ echo "$(PYTHON) cannot make environments: on Debian and Ubuntu, install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tables,frames]' --group dev
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/accord fit census-income --targets income,marital_stat --sharing mmoe --out $(RUN)
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-all: lint
+	$(BIN)/python -m pytest -n $(WORKERS) -m "slow or not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/tabular.py
+
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	rm -rf $(VENV) build dist docs/_build docs/_generated .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
