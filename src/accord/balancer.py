@@ -9,7 +9,7 @@ method therefore never changes the trunk's learning rate relative to the heads' 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,14 @@ class LearnedWeighting(Weighting):
 
 
 class Aggregator(Balancer):
-    """Jacobian ``[T, P]`` -> update direction ``[P]``."""
+    """Jacobian ``[T, P]`` -> update direction ``[P]``.
+
+    Attributes:
+        heads: which loss over all T tasks the other parameters descend, the heads above all: ``"mean"`` (``1/T`` each)
+            or ``"sum"`` (1 each), whichever keeps the method on the same scale for both.
+    """
+
+    heads: ClassVar[Literal["mean", "sum"]] = "mean"
 
     @abstractmethod
     def forward(self, jacobian: Tensor, *, active: Tensor | None = None) -> Tensor:
