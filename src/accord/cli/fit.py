@@ -1,0 +1,122 @@
+"""``accord fit``: table in; trained model, verdict and report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from accord.cli import runs
+from accord.cli.progress import make_progress
+from accord.cli.words import free_directory, parse_settings, split_names
+from accord.errors import ConfigurationError
+
+EXAMPLES = """\
+Examples:
+  accord fit census-income --targets income,marital_stat --sharing mmoe
+      Train on a built-in data set. Prints per task whether sharing helped, with
+      its interval, and where the report is.
+  accord fit sales.parquet --targets bought,price --dry-run --write-spec s.yaml
+      Train nothing; show what was inferred and write it down. Correct s.yaml to
+      your liking, then: accord fit s.yaml --out runs/sales
+
+SOURCE is Parquet, CSV, Arrow, a folder or glob of these, a DuckDB or SQLite
+file with --query, the name of a data set of `accord data`, or a specification
+(.yaml). The run directory holds spec.yaml (complete, run it again with accord
+fit), metrics.json, history.parquet, model.safetensors and report.html.
+Ctrl-C stops training and still writes them; a run that was killed goes on with
+--resume exactly where its last checkpoint stood."""
+
+# Options people use daily, and what each sets in the specification.
+SHORTHANDS = {
+    "query": "data.query",
+    "test": "data.test",
+    "split": "data.split.method",
+    "split_column": "data.split.column",
+    "sharing": "model.sharing",
+    "balancing": "balancing.method",
+    "engine": "balancing.engine",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+    "learning_rate": "training.learning_rate",
+    "device": "training.device",
+    "threads": "training.threads",
+    "seeds": "evaluation.seeds",
+    "seed": "seed",
+}
+
+app = App(help_epilogue=EXAMPLES)
+
+
+@app.default
+def fit(
+    source: str,
+    /,
+    *,
+    targets: list[str] | None = None,
+    sharing: str | None = None,
+    balancing: str | None = None,
+    engine: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    seeds: int | None = None,
+    seed: int | None = None,
+    baselines: Annotated[bool, Parameter(name="--baselines", negative="--no-baselines")] = True,
+    query: str | None = None,
+    test: str | None = None,
+    column: list[str] | None = None,
+    split: str | None = None,
+    split_column: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    out: Path | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
+    write_spec: Path | None = None,
+) -> int:
+    """Train one model for several targets, and say whether sharing helped.
+
+    Args:
+        source: a table, the name of a data set, or a specification (.yaml).
+        targets: columns to predict, e.g. income,marital_stat; kinds, losses and metrics are inferred.
+        sharing: which weights are shared; see accord methods --room sharing.
+        balancing: who gets to move them; see accord methods --room weighting and --room aggregation.
+        engine: how gradients of single tasks are computed: auto, loop or batched.
+        epochs: passes over the training rows at most.
+        batch_size: rows per step.
+        learning_rate: peak rate of AdamW.
+        seeds: train this many times, so that intervals cover the luck of initialisation too.
+        seed: the first seed.
+        baselines: train a single-task model per task under the same budget; without them there is no verdict.
+        query: SQL that makes the table out of SOURCE.
+        test: a second table with the test rows.
+        column: correct an inferred kind, e.g. zip=categorical or note=drop; repeat for more.
+        split: how rows are divided: auto, given, random, stratified, grouped or time.
+        split_column: the column that says the part, group or time.
+        device: auto, cpu, cuda, cuda:1, mps.
+        threads: CPU threads; 0 leaves PyTorch's own choice.
+        set_: any key of the specification, e.g. training.patience=5; repeat for more.
+        out: run directory; runs/NAME-OF-SOURCE when left out.
+        resume: go on with the unfinished run in --out.
+        dry_run: print the inferred columns and the complete specification, train nothing.
+        write_spec: write the complete specification to this file.
+    """
+    given = {name: value for name, value in locals().items() if name in SHORTHANDS and value is not None}
+    changes = {SHORTHANDS[name]: value for name, value in given.items()}
+    if not baselines:
+        changes["evaluation.baselines"] = False
+    changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
+    changes |= parse_settings(set_)
+    if resume and out is None:
+        raise ConfigurationError("--resume needs --out, the directory of the unfinished run")
+
+    plan = runs.resolve(source, split_names(targets), changes)
+    if write_spec:
+        runs.write_spec(plan, write_spec)
+    if dry_run:
+        print(runs.describe(plan))
+        return 0
+    return runs.execute(plan, out or free_directory(source), resume=resume, progress=make_progress())

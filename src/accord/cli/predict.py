@@ -1,0 +1,36 @@
+"""``accord predict``: a run applied to another table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclopts import App
+
+from accord.cli import runs
+
+EXAMPLES = """\
+Examples:
+  accord predict runs/census-income people.parquet --out predictions.parquet
+      One row per row of the table, in its order.
+  accord predict runs/census-income people.csv --out - | head
+      CSV on standard output.
+
+For a task with classes there is a column TASK with the most likely one and a
+column TASK=CLASS with the probability of each; for a number, the column TASK.
+Columns the model was not trained on are ignored; one that it needs and does
+not find, or finds with another type, is an error (exit code 3)."""
+
+app = App(help_epilogue=EXAMPLES)
+
+
+@app.default
+def predict(run: Path, table: str, /, *, out: str, query: str | None = None) -> None:
+    """Apply a run to another table.
+
+    Args:
+        run: a run directory.
+        table: the rows to predict for; targets may be missing.
+        out: where to write, .parquet or .csv; - is CSV on standard output.
+        query: SQL that makes the table out of TABLE.
+    """
+    runs.predict(run, table, out, query)

@@ -1,0 +1,91 @@
+"""Where the command line meets the library: every call into ``accord.training`` and ``accord.data`` is here."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accord.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from accord.cli.progress import Bar, Lines
+    from accord.training import Plan
+
+INTERRUPTED = 130
+
+
+def resolve(source: str, targets: Sequence[str], changes: Mapping[str, Any]) -> Plan:
+    """Return the plan of a run: the complete specification and what was inferred about the table.
+
+    Args:
+        source: a table, a data set's name, or a specification (``.yaml``, ``.yml``).
+        targets: columns to predict; empty where a specification names its tasks.
+        changes: dotted options that replace those of the specification.
+    """
+    from accord.training import Spec, plan
+
+    if Path(source).suffix.lower() in (".yaml", ".yml"):
+        if targets:
+            raise ConfigurationError(f"{source} names its tasks already: leave --targets out, or edit the file")
+        return plan(spec=Spec.from_yaml(source).override(changes))
+    if not targets:
+        raise ConfigurationError("name the columns to predict: --targets a,b")
+    return plan(source, targets=targets, options=changes)
+
+
+def describe(plan: Plan) -> str:
+    """Return the inferred columns, what looks suspicious, and the specification as YAML."""
+    return f"{plan}\n\n{plan.spec.to_yaml()}"
+
+
+def write_spec(plan: Plan, path: Path) -> None:
+    """Write the complete specification."""
+    path.write_text(plan.spec.to_yaml(), encoding="utf-8")
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def execute(plan: Plan, out: Path, *, resume: bool, progress: Bar | Lines) -> int:
+    """Train, print the verdict and where the report is; return the exit code."""
+    from accord.training import run
+
+    try:
+        result = run(plan.spec, out, resume=resume, progress=progress)
+    finally:
+        progress.close()
+    print(result)
+    return 0
+
+
+def predict(run: Path, source: str, out: str, query: str | None) -> None:
+    """Write one row of predictions per row of ``source``."""
+    from accord.data import open_table
+    from accord.data.store import write_parquet
+    from accord.training import load
+
+    suffix = Path(out).suffix.lower()
+    if out != "-" and suffix not in (".parquet", ".csv"):
+        raise ConfigurationError(f"--out {out!r} must end in .parquet or .csv, or be - for standard output")
+    columns = load(run).predict(open_table(source, query=query) if query else source)
+    if out == "-":
+        _write_csv(sys.stdout, columns)
+    elif suffix == ".csv":
+        with Path(out).open("w", encoding="utf-8", newline="") as file:
+            _write_csv(file, columns)
+    else:
+        write_parquet(out, columns)
+
+
+def report(run: Path, out: Path) -> Path:
+    """Write the report of ``run`` to ``out``."""
+    from accord.training import load
+
+    return load(run).report(out)
+
+
+def _write_csv(file: Any, columns: Mapping[str, Any]) -> None:
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))

@@ -1,0 +1,43 @@
+"""Words on the command line that are lists, settings or places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from accord.errors import ConfigurationError
+
+
+def split_names(words: Iterable[str] | None) -> list[str]:
+    """Return the names in ``a,b`` and in repetitions of an option, in order, without empty ones."""
+    return [name for word in words or () for part in word.split(",") if (name := part.strip())]
+
+
+def parse_settings(words: Iterable[str] | None, option: str = "--set") -> dict[str, Any]:
+    """Return ``{key: value}`` of ``key=value`` words; values are read as YAML, so numbers, lists and null work.
+
+    Raises:
+        ConfigurationError: a word without ``=`` or key, or a value that is not YAML.
+    """
+    settings: dict[str, Any] = {}
+    for word in words or ():
+        key, sign, value = word.partition("=")
+        if not sign or not key.strip():
+            raise ConfigurationError(f"{option} {word!r} is not of the form key=value")
+        try:
+            settings[key.strip()] = yaml.safe_load(value) if value else ""
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"{option} {word!r}: the value is not valid YAML ({error})") from error
+    return settings
+
+
+def free_directory(source: str, parent: Path = Path("runs")) -> Path:
+    """Return ``runs/<name of the source>``, with a number behind it when that is taken."""
+    stem = Path(source.partition("://")[2] or source).stem or "run"
+    candidate, number = parent / stem, 2
+    while candidate.exists():
+        candidate, number = parent / f"{stem}-{number}", number + 1
+    return candidate
