@@ -1,0 +1,42 @@
+"""How far numbers are off: RMSE, MAE, R2, Poisson deviance."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import xlogy
+
+from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of, ratio
+
+
+def _rmse(predictions: Floats, truth: Floats) -> Scorer:
+    mean = mean_of((predictions - truth) ** 2)
+    return lambda weights: np.sqrt(mean(weights))
+
+
+def _mae(predictions: Floats, truth: Floats) -> Scorer:
+    return mean_of(np.abs(predictions - truth))
+
+
+def _r2(predictions: Floats, truth: Floats) -> Scorer:
+    squared = (predictions - truth) ** 2
+    # Centring first keeps the variance of, say, years from drowning in rounding; it changes nothing else.
+    centred = truth - truth.mean() if len(truth) else truth
+
+    def score(weights: Floats) -> Floats:
+        total = weights.sum(1)
+        spread = weights @ centred**2 - ratio((weights @ centred) ** 2, total)
+        return 1.0 - ratio(weights @ squared, np.where(spread > 1e-12 * (weights @ centred**2), spread, 0.0))
+
+    return score
+
+
+def _poisson_deviance(predictions: Floats, truth: Floats) -> Scorer:
+    # 2 (y log(y / mu) - y + mu), with y log y = 0 at y = 0 (McCullagh & Nelder, 1989).
+    rate = np.maximum(predictions, np.finfo(np.float64).tiny)
+    return mean_of(2.0 * (xlogy(truth, truth / rate) - truth + predictions))
+
+
+RMSE = Metric("rmse", "RMSE", False, "", 1.0, _rmse)
+MAE = Metric("mae", "MAE", False, "", 1.0, _mae)
+R2 = Metric("r2", "R2", True, "points", 100.0, _r2)
+POISSON_DEVIANCE = Metric("poisson_deviance", "Poisson deviance", False, "", 1.0, _poisson_deviance)
