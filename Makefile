@@ -55,7 +55,6 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/tabular.py
 
 docs: $(STAMP)
-	$(BIN)/python docs/generate.py
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 

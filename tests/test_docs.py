@@ -1,0 +1,212 @@
+"""Everything the documentation shows runs, and everything public is documented.
+
+Blocks of one page run in order, in one directory, Python blocks in one namespace, shell blocks as real processes. Two
+comments steer this, each on the line before a block: ``<!-- file: NAME -->`` writes the block to a file first, and
+``<!-- not run: REASON -->`` leaves it out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accord.method import Method
+from accord.registry import ROOMS, registered
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    + [p for p in (ROOT / "docs").rglob("*.md") if not p.relative_to(ROOT / "docs").parts[0].startswith("_")]
+)
+BLOCK = re.compile(r"(?:<!-- (file|not run): ([^\n]+?) -->\n)?^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROWS = 1500
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, text, first line, and what the comment before it says."""
+
+    language: str
+    text: str
+    line: int
+    order: str
+    subject: str
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Yield the fenced blocks of a page."""
+    text = page.read_text("utf-8")
+    for found in BLOCK.finditer(text):
+        order, subject, language, body = found.groups()
+        yield Block(language, body, text[: found.start(4)].count("\n") + 1, order or "", subject or "")
+
+
+def runnable(page: Path) -> list[Block]:
+    """Blocks of a page that a reader would copy."""
+    return [block for block in blocks(page) if block.language in ("python", "sh") or block.order == "file"]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Parquet file with real rows of Census-Income, so that the pages' long runs take seconds here."""
+    from accord.data import open_table
+    from accord.data.store import write_parquet
+
+    table = open_table("census-income")
+    path = tmp_path_factory.mktemp("sample") / "census-income.parquet"
+    rows = {name: [] for name in table.names}
+    for batch in table.batches(table.names):
+        for name in rows:
+            rows[name] += batch[name].to_pylist()
+        if len(rows[table.names[0]]) >= ROWS:
+            break
+    write_parquet(path, {name: values[:ROWS] for name, values in rows.items()})
+    return path
+
+
+def smaller(text: str) -> str:
+    """Return a block with the sample in place of the whole data set."""
+    return re.sub(r"census-income(?!\.parquet|[\w/-])(?<!runs/census-income)", "census-income.parquet", text)
+
+
+def test_the_substitution_leaves_paths_alone() -> None:
+    assert smaller("accord fit census-income --out runs/census-income") == (
+        "accord fit census-income.parquet --out runs/census-income"
+    )
+    assert smaller('accord.fit("census-income", x)') == 'accord.fit("census-income.parquet", x)'
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if runnable(p)], ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_block_runs(page: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(sample, tmp_path / sample.name)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for block in runnable(page):
+        where = f"{page.relative_to(ROOT)}:{block.line}"
+        if block.order == "not run":
+            continue
+        if block.order == "file":
+            target = tmp_path / block.subject
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(smaller(block.text), "utf-8")
+        elif block.language == "python":
+            exec(compile("\n" * (block.line - 1) + smaller(block.text), str(page), "exec"), namespace)
+        else:
+            command = ["bash", "-e", "-o", "pipefail", "-c", smaller(block.text)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+            assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
+
+
+def test_what_is_not_run_has_a_reason_and_stays_rare() -> None:
+    every = [block for page in PAGES for block in runnable(page)]
+    left_out = [block for block in every if block.order == "not run"]
+    assert all(len(block.subject) > 10 for block in left_out)
+    assert len(left_out) <= len(every) / 4
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)\)?", page.read_text("utf-8")):
+        if "://" in target or target.startswith(("mailto:", "/_generated")):
+            continue
+        base = ROOT / "docs" if target.startswith("/") else page.parent
+        assert (base / target.lstrip("/")).exists(), f"{page.name} links to {target}"
+
+
+PUBLIC = [
+    "aggregation",
+    "data",
+    "engines",
+    "linalg",
+    "reporting",
+    "sharing",
+    "tasks",
+    "testing",
+    "training",
+    "weighting",
+]
+
+
+@pytest.mark.parametrize("room", PUBLIC)
+def test_every_public_name_has_a_docstring_of_its_own(room: str) -> None:
+    module = importlib.import_module(f"accord.{room}")
+    assert module.__doc__
+    assert len(set(module.__all__)) == len(module.__all__)
+    for name in module.__all__:
+        member = getattr(module, name)
+        if not (inspect.isclass(member) or inspect.isroutine(member)):
+            continue  # constants are explained where they are made
+        assert (member.__doc__ or "").strip(), f"accord.{room}.{name} has no docstring"
+        if inspect.isclass(member):
+            for method, function in inspect.getmembers(member, inspect.isroutine):
+                if not method.startswith("_") and getattr(function, "__module__", "").startswith("accord."):
+                    assert inspect.getdoc(getattr(member, method)), f"accord.{room}.{name}.{method} has no docstring"
+
+
+METHODS = [(room, name) for room in ROOMS for name in registered(room)]
+
+
+@pytest.mark.parametrize(("room", "name"), METHODS)
+def test_every_method_tells_where_it_comes_from_and_what_it_costs(room: str, name: str) -> None:
+    cls = registered(room)[name]
+    facts: Method = cls.method  # pyright: ignore[reportAttributeAccessIssue]
+    assert "method" in vars(cls), "the record of a base class says nothing about this method"
+    assert facts.title and facts.paper and facts.cost
+    assert 1950 <= facts.year <= 2030
+    assert facts.url.startswith("https://")
+    assert all(isinstance(number, int) for number in facts.catalogue)
+    assert str(facts.year) in (cls.__doc__ or ""), "the docstring cites the paper with its year"
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generated pages."""
+    out = tmp_path_factory.mktemp("generated")
+    code = (
+        f"import sys; sys.path.insert(0, 'docs'); import generate, pathlib; generate.main(pathlib.Path({str(out)!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=240)
+    return out
+
+
+def test_every_method_has_a_page_with_a_picture(generated: Path) -> None:
+    pages = {(page.parent.name, page.stem) for page in (generated / "methods").glob("*/*.md")}
+    assert pages == set(METHODS)
+    for page in (generated / "methods").glob("*/*.svg"):
+        assert "nan" not in page.read_text("utf-8")
+    table = (generated / "methods.md").read_text("utf-8")
+    assert all(f"`{name}`" in table for _, name in METHODS)
+
+
+def test_every_key_of_the_specification_is_explained(generated: Path) -> None:
+    rows = [line for line in (generated / "specification.md").read_text("utf-8").splitlines() if line.startswith("| `")]
+    assert "| `training.learning_rate` |" in "\n".join(rows)
+    silent = [row for row in rows if row.rstrip().endswith("|  |")]
+    assert not silent, "\n".join(silent)
+
+
+def test_the_command_line_reference_covers_every_verb(generated: Path) -> None:
+    from accord.cli.app import VERBS
+
+    text = (generated / "cli.md").read_text("utf-8")
+    assert all(f"## accord {verb}\n" in text for verb in VERBS)
+
+
+@pytest.mark.slow
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "-q", "-b", "html", "docs", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "index.html").exists()
