@@ -1,0 +1,1 @@
+"""Where tables come from: files, text, frames and databases, each turned into Arrow datasets."""
