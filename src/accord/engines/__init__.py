@@ -1,0 +1,27 @@
+"""Engines: how gradients of several losses are computed, compared and turned into one step."""
+
+from __future__ import annotations
+
+from accord.engines._engine import Derivatives, Engine, Problem
+from accord.engines._registry import ENGINES, find_engine
+from accord.engines.auto import Auto
+from accord.engines.backward import backward
+from accord.engines.batched import Batched
+from accord.engines.derivatives import gramian, jacobian
+from accord.engines.loop import Loop
+from accord.engines.step import Step
+
+__all__ = [
+    "ENGINES",
+    "Auto",
+    "Batched",
+    "Derivatives",
+    "Engine",
+    "Loop",
+    "Problem",
+    "Step",
+    "backward",
+    "find_engine",
+    "gramian",
+    "jacobian",
+]

@@ -1,0 +1,91 @@
+"""Calls into autograd, with the errors people can do something about put in their words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+
+from accord.errors import ConfigurationError
+
+_REMEDIES = (
+    (
+        "donated buffer",
+        "a compiled module frees its buffers in the first backward, but one backward per task is needed: set "
+        "torch._functorch.config.donated_buffer = False before compiling",
+    ),
+    (
+        "backward through the graph a second time",
+        "the graph of these losses was freed by an earlier backward: pass retain_graph=True to the earlier one",
+    ),
+    (
+        "Checkpointing is not compatible with .grad()",
+        "a checkpoint with use_reentrant=True cannot be differentiated by parameter: use use_reentrant=False, or "
+        'accord.backward(..., engine="loop")',
+    ),
+)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn autograd's errors that have a remedy into a :class:`ConfigurationError` that states it."""
+    try:
+        yield
+    except RuntimeError as error:
+        for sign, remedy in _REMEDIES:
+            if sign in str(error):
+                raise ConfigurationError(remedy) from error
+        raise
+
+
+def unit(edge: GradientEdge, value: float = 1.0) -> Tensor:
+    """Return the gradient ``value`` for the output behind ``edge``, in its own shape, dtype and device."""
+    meta = edge.node._input_metadata[edge.output_nr]
+    return torch.full(tuple(meta.shape), value, dtype=meta.dtype, device=meta.device)
+
+
+def pull(
+    edges: Sequence[GradientEdge],
+    cotangents: Sequence[Tensor],
+    wanted: Sequence[Tensor | GradientEdge],
+    *,
+    keep: bool,
+    batched: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of ``wanted`` given the ``cotangents`` at ``edges``; ``None`` where nothing leads there.
+
+    Args:
+        edges: where to start.
+        cotangents: one per edge, each with a leading task dimension when ``batched``.
+        wanted: leaves, tensors of the graph, or edges into it.
+        keep: leave the graph usable.
+        batched: one vectorised backward over the leading dimension.
+    """
+    if not wanted or not edges:
+        return (None,) * len(wanted)
+    with explained():
+        return torch.autograd.grad(  # pyright: ignore[reportCallIssue]
+            edges,  # pyright: ignore[reportArgumentType]
+            wanted,  # pyright: ignore[reportArgumentType]
+            cotangents,
+            retain_graph=keep,
+            allow_unused=True,
+            is_grads_batched=batched,
+        )
+
+
+def add_to_grad(parameter: Tensor, gradient: Tensor) -> None:
+    """Accumulate ``gradient`` (same number of elements) into ``parameter.grad``, in the parameter's layout."""
+    if gradient.is_sparse:
+        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        return
+    value = gradient.reshape(parameter.shape)
+    if parameter.grad is not None:
+        parameter.grad.add_(value)
+    elif (value.dtype, value.device, value.stride()) == (parameter.dtype, parameter.device, parameter.stride()):
+        parameter.grad = value
+    else:
+        parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(value)

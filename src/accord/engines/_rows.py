@@ -1,0 +1,83 @@
+"""A Jacobian that is held in memory, one block of columns per parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from accord.engines._engine import Derivatives, columns
+from accord.engines._products import products
+
+
+class Rows(Derivatives):
+    """Derivatives with the Jacobian materialised: no second pass is needed to descend.
+
+    Memory: T·P numbers, once. ``whole`` is the Jacobian in one piece when the blocks are views of it.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        blocks: list[Tensor | None],
+        heads: list[tuple[Tensor | None, ...]],
+        active: Tensor,
+        whole: Tensor | None = None,
+    ) -> None:
+        self._parameters = parameters
+        self._blocks = blocks
+        self._whole = whole
+        self._active = active
+        self.heads = heads
+
+    def gramian(self) -> Tensor:
+        pieces = [block for block in self._blocks if block is not None] if self._whole is None else [self._whole]
+        return products(pieces, self._active)
+
+    def direction(self, weights: Tensor) -> list[Tensor | None]:
+        used = weights != 0
+        if self._whole is not None:
+            flat = _combine(weights, used, self._whole)
+            parts = [flat[part] for part in columns(self._parameters)]
+            return [None if block is None else part for block, part in zip(self._blocks, parts, strict=True)]
+        return [None if block is None else _combine(weights, used, block) for block in self._blocks]
+
+    def jacobian(self) -> Tensor:
+        if self._whole is None:
+            self._whole = self._join()
+        if self._whole.dtype in (torch.float16, torch.bfloat16):
+            self._whole = self._whole.float()
+        return self._whole
+
+    def _join(self) -> Tensor:
+        # Each block is dropped as soon as it is copied, so the Jacobian never exists twice.
+        parts = columns(self._parameters)
+        whole = empty_rows(len(self._active), self._parameters)
+        for position, part in enumerate(parts):
+            block = self._blocks[position]
+            if block is not None:
+                whole[:, part] = block
+                self._blocks[position] = None
+        return whole
+
+
+def empty_rows(count: int, parameters: Sequence[Tensor]) -> Tensor:
+    """Return zeros ``[count, P]`` in the narrowest dtype that holds every parameter's gradient without loss."""
+    dtype = parameters[0].dtype
+    for parameter in parameters[1:]:
+        dtype = torch.promote_types(dtype, parameter.dtype)
+    width = sum(parameter.numel() for parameter in parameters)
+    return torch.zeros(count, width, dtype=dtype, device=parameters[0].device)
+
+
+def _combine(weights: Tensor, used: Tensor, rows: Tensor) -> Tensor:
+    """Return ``weights [T] @ rows [T, n]``, leaving out rows of weight 0: zero times infinity would be NaN."""
+    if not bool(used.all()):
+        chosen = used.to(rows.device).nonzero().squeeze(1)
+        if not len(chosen):
+            return rows.new_zeros(rows.shape[1])
+        weights, rows = weights[chosen.to(weights.device)], rows[chosen]
+    if rows.dtype in (torch.float16, torch.bfloat16):
+        return weights.to(rows.device, torch.float32) @ rows.float()
+    return weights.to(rows) @ rows

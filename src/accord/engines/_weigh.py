@@ -1,0 +1,71 @@
+"""A step under a weighting: weights first, then one ordinary backward."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, autograd
+
+from accord.balancer import Weighting
+from accord.engines._autograd import explained, unit
+from accord.engines._call import Call
+from accord.engines._graph import Graph
+from accord.engines._guard import guarded
+from accord.engines._health import check_finite, healthy, report
+from accord.engines.step import Step
+
+
+def weigh(call: Call, weighting: Weighting) -> Step:
+    """Accumulate the gradient of ``weighting.objective`` into everything it reaches."""
+    objectives = call.objectives
+    gramian, active, skipped = None, objectives.active, objectives.skipped
+    if weighting.method.needs == "gramian" and bool(active.any()):
+        found = call.engine.differentiate(call.problem(heads=False, keep=True))
+        gramian, active, skipped = healthy(found.gramian(), objectives)
+    slopes = torch.zeros_like(objectives.values)
+    chosen = active.tolist()
+    if any(chosen):
+        slopes = _slopes(weighting, objectives.values, gramian, active)
+        ill = _descend(call, slopes, chosen)
+        skipped = skipped | report(objectives, ill)
+        active = active & torch.tensor([task not in ill for task in range(len(chosen))], device=active.device)
+    weights = torch.where(active, slopes, 0)
+    return Step(objectives.names, objectives.values, weights, gramian, active, dict(skipped))
+
+
+def _slopes(weighting: Weighting, losses: Tensor, gramian: Tensor | None, active: Tensor) -> Tensor:
+    # The objective sees the losses' values on a leaf of its own: what comes back are the weights, and the graph of an
+    # inactive task is never entered, where a zero gradient could still turn into NaN.
+    probe = losses.clone().requires_grad_()
+    with torch.enable_grad():
+        objective = weighting.objective(probe, gramian=gramian, active=active)
+    check_finite(f"{type(weighting).__name__}.objective", objective.detach())
+    objective.backward()
+    slopes = torch.zeros_like(losses) if probe.grad is None else probe.grad
+    return check_finite(type(weighting).__name__, slopes)
+
+
+def _descend(call: Call, slopes: Tensor, chosen: list[bool]) -> dict[int, float]:
+    started = [(task, edge) for task, edge in call.objectives.started() if chosen[task]]
+    values = slopes.tolist()
+    inputs = None if call.others is None else [*call.shared, *call.others]
+    with guarded(call.graph) as seen, explained():
+        autograd.backward(
+            [edge for _, edge in started],  # pyright: ignore[reportArgumentType]
+            [unit(edge, values[task]) for task, edge in started],
+            retain_graph=call.retain,
+            inputs=inputs,
+        )
+    ill = {task: max(map(float, sizes)) for task, sizes in seen.items() if sizes and not _finite(sizes)}
+    _discard(call.graph, ill)
+    return ill
+
+
+def _finite(sizes: list[Tensor]) -> bool:
+    return bool(torch.stack(sizes).isfinite().all())
+
+
+def _discard(graph: Graph, ill: dict[int, float]) -> None:
+    # Their gradients were already added to; what earlier micro-batches had left there cannot be told apart any more.
+    for task in ill:
+        for leaf in graph.leaves[task]:
+            leaf.grad = None

@@ -1,0 +1,79 @@
+"""One call in place of ``loss.backward()``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor
+
+from accord.balancer import Aggregator, Balancer, Weighting
+from accord.engines._aggregate import aggregate
+from accord.engines._call import Call
+from accord.engines._engine import Engine
+from accord.engines._objectives import Losses, read_losses
+from accord.engines._registry import find_engine
+from accord.engines._scope import plain_arithmetic
+from accord.engines._shared import read_parameters
+from accord.engines._weigh import weigh
+from accord.engines.step import Step
+from accord.errors import ConfigurationError
+
+
+def backward(
+    losses: Losses,
+    shared: Iterable[Tensor],
+    balancer: Balancer,
+    *,
+    task_parameters: Iterable[Tensor] | None = None,
+    at: Iterable[Tensor] | None = None,
+    tasks: Sequence[str] | None = None,
+    engine: str | Engine = "auto",
+    retain_graph: bool = False,
+) -> Step:
+    """Accumulate balanced gradients into ``.grad``, as ``loss.backward()`` does for one loss.
+
+    Under an aggregator, ``shared`` parameters receive its direction, and all other parameters that the losses reach
+    receive the gradient of the mean loss over all T tasks (or of the sum, see :class:`~accord.balancer.Aggregator`).
+    Under a weighting, everything receives the gradient of ``balancer.objective``, the weighting's own parameters
+    included. Calls accumulate, so micro-batches work as usual; parameters that no loss reaches keep ``.grad`` as it is.
+
+    A task takes no part in the step when its loss is ``None``, missing, constant or not finite, or when its gradient is
+    not finite; the result says why, and no other task's parameters, and no shared ones, see its numbers.
+
+    Args:
+        losses: tensor ``[T]``, or a sequence or mapping of scalars; ``None`` where a task has no loss in this step.
+        shared: the parameters to balance; frozen ones are skipped.
+        balancer: a weighting or an aggregator, from one call to the next the same object: it may have state.
+        task_parameters: the other parameters that receive gradients; all that the losses reach when ``None``.
+        at: compute the Gramian at these parameters or tensors only, e.g. the last shared layer: a cheap approximation.
+        tasks: all names in order, when ``losses`` is a mapping in which some may be missing.
+        engine: ``"loop"``, ``"batched"``, ``"auto"`` or an engine object; unused by weightings without Gramian.
+        retain_graph: leave the graph usable.
+
+    Returns:
+        The weights, the Gramian and who took part.
+
+    Raises:
+        ConfigurationError: arguments that cannot be meant, or a model the engine cannot differentiate. No ``.grad`` has
+            changed then.
+
+    Cost: one backward for weightings without Gramian; else T backwards and T·P numbers, plus one backward under ``at``
+    or when the weighting needs the Gramian.
+    """
+    call = Call(
+        read_losses(losses, tasks),
+        read_parameters(shared, leaves=True),
+        None if task_parameters is None else tuple(task_parameters),
+        None if at is None else read_parameters(at, "at"),
+        find_engine(engine),
+        retain_graph,
+    )
+    with plain_arithmetic():
+        if isinstance(balancer, Weighting):
+            return weigh(call, balancer)
+        if isinstance(balancer, Aggregator):
+            return aggregate(call, balancer)
+    name = balancer.__name__ if inspect.isclass(balancer) else repr(balancer)
+    hint = f"an instance, {name}()" if inspect.isclass(balancer) else "e.g. accord.aggregation.UPGrad()"
+    raise ConfigurationError(f"balancer is {name}, which is neither a weighting nor an aggregator: pass {hint}")
