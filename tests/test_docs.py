@@ -53,7 +53,9 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def runnable(page: Path) -> list[Block]:
-    """Blocks of a page that a reader would copy."""
+    """Blocks of a page that a reader would copy and that no test of their own runs."""
+    if page.name == "CONTRIBUTING.md":
+        return []
     return [block for block in blocks(page) if block.language in ("python", "sh") or block.order == "file"]
 
 
@@ -107,6 +109,27 @@ def test_every_block_runs(page: Path, sample: Path, tmp_path: Path, monkeypatch:
             command = ["bash", "-e", "-o", "pipefail", "-c", smaller(block.text)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
             assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
+
+
+def test_adding_a_method_takes_one_file_and_one_line(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.parquet"))
+    files = [block for block in blocks(ROOT / "CONTRIBUTING.md") if block.order == "file"]
+    for block in files:
+        (tmp_path / block.subject).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / block.subject).write_text(block.text, "utf-8")
+    method, test = (tmp_path / block.subject for block in files)
+    room = method.with_name("__init__.py")
+    line = f"from accord.aggregation.{method.stem} import Directions\n__all__ += ['Directions']\n"
+    room.write_text(room.read_text("utf-8") + line, "utf-8")
+
+    def call(*words: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "Directions" in call("-m", "accord.cli", "methods", "directions")
+    assert " passed" in call("-m", "pytest", "-q", "-p", "no:cacheprovider", str(test))
 
 
 def test_what_is_not_run_has_a_reason_and_stays_rare() -> None:

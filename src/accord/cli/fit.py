@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from accord.cli import runs
 from accord.cli.progress import make_progress
@@ -46,6 +46,12 @@ SHORTHANDS = {
     "seed": "seed",
 }
 
+# The help shows options in these panels, in this order.
+TABLE, METHOD, BUDGET, RUN = (
+    Parameter(group=Group(name, sort_key=place))
+    for place, name in enumerate(("Table", "Method", "Budget and verdict", "Run"))
+)
+
 app = App(help_epilogue=EXAMPLES)
 
 
@@ -54,59 +60,59 @@ def fit(
     source: str,
     /,
     *,
-    targets: list[str] | None = None,
-    sharing: str | None = None,
-    balancing: str | None = None,
-    engine: str | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    seeds: int | None = None,
-    seed: int | None = None,
-    baselines: Annotated[bool, Parameter(name="--baselines", negative="--no-baselines")] = True,
-    query: str | None = None,
-    test: str | None = None,
-    column: list[str] | None = None,
-    split: str | None = None,
-    split_column: str | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
-    out: Path | None = None,
-    resume: bool = False,
-    dry_run: bool = False,
-    write_spec: Path | None = None,
+    targets: Annotated[list[str] | None, TABLE] = None,
+    column: Annotated[list[str] | None, TABLE] = None,
+    query: Annotated[str | None, TABLE] = None,
+    test: Annotated[str | None, TABLE] = None,
+    split: Annotated[str | None, TABLE] = None,
+    split_column: Annotated[str | None, TABLE] = None,
+    sharing: Annotated[str | None, METHOD] = None,
+    balancing: Annotated[str | None, METHOD] = None,
+    engine: Annotated[str | None, METHOD] = None,
+    epochs: Annotated[int | None, BUDGET] = None,
+    batch_size: Annotated[int | None, BUDGET] = None,
+    learning_rate: Annotated[float | None, BUDGET] = None,
+    seeds: Annotated[int | None, BUDGET] = None,
+    seed: Annotated[int | None, BUDGET] = None,
+    no_baselines: Annotated[bool, BUDGET] = False,
+    out: Annotated[Path | None, RUN] = None,
+    resume: Annotated[bool, RUN] = False,
+    dry_run: Annotated[bool, RUN] = False,
+    write_spec: Annotated[Path | None, RUN] = None,
+    set_: Annotated[list[str] | None, RUN, Parameter(name="--set")] = None,
+    device: Annotated[str | None, RUN] = None,
+    threads: Annotated[int | None, RUN] = None,
 ) -> int:
     """Train one model for several targets, and say whether sharing helped.
 
     Args:
         source: a table, the name of a data set, or a specification (.yaml).
-        targets: columns to predict, e.g. income,marital_stat; kinds, losses and metrics are inferred.
+        targets: columns to predict, e.g. income,age:quantile; kinds are inferred where not given.
+        column: correct an inferred kind, e.g. zip=categorical or note=drop; repeat for more.
+        query: SQL that makes the table out of SOURCE.
+        test: a second table with the test rows.
+        split: how rows are divided: auto, given, random, stratified, grouped or time.
+        split_column: the column that says the part, group or time.
         sharing: which weights are shared; see accord methods --room sharing.
         balancing: who gets to move them; see accord methods --room weighting and --room aggregation.
         engine: how gradients of single tasks are computed: auto, loop or batched.
         epochs: passes over the training rows at most.
         batch_size: rows per step.
         learning_rate: peak rate of AdamW.
-        seeds: train this many times, so that intervals cover the luck of initialisation too.
+        seeds: train this often, so that intervals cover the luck of initialisation too.
         seed: the first seed.
-        baselines: train a single-task model per task under the same budget; without them there is no verdict.
-        query: SQL that makes the table out of SOURCE.
-        test: a second table with the test rows.
-        column: correct an inferred kind, e.g. zip=categorical or note=drop; repeat for more.
-        split: how rows are divided: auto, given, random, stratified, grouped or time.
-        split_column: the column that says the part, group or time.
-        device: auto, cpu, cuda, cuda:1, mps.
-        threads: CPU threads; 0 leaves PyTorch's own choice.
-        set_: any key of the specification, e.g. training.patience=5; repeat for more.
+        no_baselines: leave out the single-task models under the same budget; then there is no verdict.
         out: run directory; runs/NAME-OF-SOURCE when left out.
         resume: go on with the unfinished run in --out.
         dry_run: print the inferred columns and the complete specification, train nothing.
         write_spec: write the complete specification to this file.
+        set_: any key of the specification, e.g. training.patience=5; repeat for more.
+        device: auto, cpu, cuda, cuda:1, mps.
+        threads: CPU threads; 0 leaves PyTorch's own choice.
     """
     given = {name: value for name, value in locals().items() if name in SHORTHANDS and value is not None}
     changes = {SHORTHANDS[name]: value for name, value in given.items()}
-    if not baselines:
+    if no_baselines:
         changes["evaluation.baselines"] = False
     changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
     changes |= parse_settings(set_)

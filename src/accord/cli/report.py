@@ -29,4 +29,4 @@ def report(run: Path, /, *, out: Path | None = None) -> None:
         run: a run directory.
         out: the HTML file; RUN/report.html when left out.
     """
-    print(runs.report(run, out or run / "report.html"))
+    print(runs.report(run, out))

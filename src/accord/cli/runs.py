@@ -12,6 +12,7 @@ from accord.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from accord.cli.progress import Bar, Lines
+    from accord.tasks import Task
     from accord.training import Plan
 
 INTERRUPTED = 130
@@ -22,7 +23,7 @@ def resolve(source: str, targets: Sequence[str], changes: Mapping[str, Any]) -> 
 
     Args:
         source: a table, a data set's name, or a specification (``.yaml``, ``.yml``).
-        targets: columns to predict; empty where a specification names its tasks.
+        targets: columns to predict, each ``NAME`` or ``NAME:KIND``; empty where a specification names its tasks.
         changes: dotted options that replace those of the specification.
     """
     from accord.training import Spec, plan
@@ -33,7 +34,23 @@ def resolve(source: str, targets: Sequence[str], changes: Mapping[str, Any]) -> 
         return plan(spec=Spec.from_yaml(source).override(changes))
     if not targets:
         raise ConfigurationError("name the columns to predict: --targets a,b")
-    return plan(source, targets=targets, options=changes)
+    tasks, inferred = _divide(targets)
+    return plan(source, tasks=tasks, targets=inferred, options=changes)
+
+
+def _divide(targets: Sequence[str]) -> tuple[list[Task], list[str]]:
+    """Return the tasks whose kinds were given, and the columns whose kinds are to be inferred."""
+    from accord.tasks import TargetEncoder, Task
+
+    tasks, inferred = [], []
+    for target in targets:
+        name, _, kind = target.rpartition(":")
+        # A column may have a colon in its name; only a known kind behind the last one is taken for one.
+        if name and kind in TargetEncoder.kinds:
+            tasks.append(Task(name, kind))
+        else:
+            inferred.append(target)
+    return tasks, inferred
 
 
 def describe(plan: Plan) -> str:
@@ -61,28 +78,28 @@ def execute(plan: Plan, out: Path, *, resume: bool, progress: Bar | Lines) -> in
 
 def predict(run: Path, source: str, out: str, query: str | None) -> None:
     """Write one row of predictions per row of ``source``."""
-    from accord.data import open_table
-    from accord.data.store import write_parquet
-    from accord.training import load
-
     suffix = Path(out).suffix.lower()
     if out != "-" and suffix not in (".parquet", ".csv"):
         raise ConfigurationError(f"--out {out!r} must end in .parquet or .csv, or be - for standard output")
-    columns = load(run).predict(open_table(source, query=query) if query else source)
+
+    from accord.data import replacing, write_parquet
+    from accord.training import load
+
+    columns = load(run).predict(source, query=query)
     if out == "-":
         _write_csv(sys.stdout, columns)
     elif suffix == ".csv":
-        with Path(out).open("w", encoding="utf-8", newline="") as file:
+        with replacing(out) as part, part.open("w", encoding="utf-8", newline="") as file:
             _write_csv(file, columns)
     else:
         write_parquet(out, columns)
 
 
-def report(run: Path, out: Path) -> Path:
-    """Write the report of ``run`` to ``out``."""
-    from accord.training import load
+def report(run: Path, out: Path | None) -> Path:
+    """Write the report of ``run``; return where it is."""
+    from accord.reporting import write_report
 
-    return load(run).report(out)
+    return write_report(run, out)
 
 
 def _write_csv(file: Any, columns: Mapping[str, Any]) -> None:

@@ -1,0 +1,92 @@
+"""``accord fit`` on a small real file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+
+import yaml
+
+from tests.cli.conftest import COMMAND
+
+
+def test_the_answer_is_on_standard_output_and_progress_is_not(fitted):
+    out, result = fitted
+    verdict = json.loads((out / "metrics.json").read_text("utf-8"))["verdict"]
+    for task in verdict["tasks"]:
+        assert task["sentence"] in " ".join(result.out.split())
+    assert str(out / "report.html") in result.out
+    assert "epoch 1" in result.err and "epoch 1" not in result.out
+
+
+def test_a_run_directory_is_complete(fitted):
+    out, _ = fitted
+    expected = {"spec.yaml", "features.json", "metrics.json", "history.parquet", "model.safetensors", "report.html"}
+    assert expected <= {path.name for path in out.iterdir()}
+
+
+def test_what_was_given_is_in_the_specification(fitted):
+    spec = yaml.safe_load((fitted[0] / "spec.yaml").read_text("utf-8"))
+    assert spec["training"]["epochs"] == 2 and spec["training"]["batch_size"] == 64
+    assert spec["evaluation"]["resamples"] == 50
+    assert [(task["name"], task["kind"]) for task in spec["tasks"]] == [("bought", "binary"), ("price", "regression")]
+
+
+def test_a_dry_run_shows_columns_and_specification_and_writes_only_what_was_asked(accord, table, tmp_path):
+    words = ("fit", table, "--targets", "bought,price:quantile", "--column", "city=drop", "--sharing", "mmoe")
+    shown = accord(*words, "--balancing", "upgrad", "--dry-run", "--write-spec", "spec.yaml").out
+    text = (tmp_path / "spec.yaml").read_text("utf-8")
+    assert shown.endswith(text + "\n") and "age" in shown.removesuffix(text)
+    spec = yaml.safe_load(text)
+    assert spec["model"]["sharing"] == "mmoe" and spec["balancing"]["method"] == "upgrad"
+    assert spec["data"]["columns"] == {"city": "drop"} and spec["tasks"][1]["kind"] == "quantile"
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.yaml"]
+
+
+def test_a_written_specification_resolves_to_itself(accord, table, tmp_path):
+    accord("fit", table, "--targets", "bought,price", "--dry-run", "--write-spec", "first.yaml")
+    accord("fit", "first.yaml", "--dry-run", "--write-spec", "second.yaml")
+    assert (tmp_path / "first.yaml").read_text("utf-8") == (tmp_path / "second.yaml").read_text("utf-8")
+    accord("fit", "first.yaml", "--targets", "bought", "--dry-run", code=2)
+
+
+def test_mistakes_are_named_with_the_way_out(accord, table):
+    assert "--targets" in accord("fit", table, code=2).err
+    assert "'bought'" in accord("fit", table, "--targets", "bougth", "--dry-run", code=3).err
+    words = ("fit", table, "--targets", "bought,price", "--dry-run")
+    assert "'training.epochs'" in accord(*words, "--set", "training.epoch=3", code=2).err
+    assert "'mmoe'" in accord(*words, "--sharing", "mmo", code=2).err
+    assert "'upgrad'" in accord(*words, "--balancing", "upgrd", code=2).err
+    assert "--out" in accord(*words, "--resume", code=2).err
+    assert "training.epochs" in accord(*words, "--epochs", "0", code=2).err
+    assert "'city'" in accord(*words, "--column", "citi=drop", code=3).err
+    accord("fit", "absent.parquet", "--targets", "a", "--dry-run", code=3)
+
+
+def test_a_finished_run_is_not_overwritten(accord, table, fitted):
+    out, _ = fitted
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    result = run = accord("fit", table, "--targets", "bought,price", "--out", out, code=4)
+    assert str(out) in result.err and "--resume" in run.err
+    assert before == {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_ctrl_c_leaves_a_run_that_predicts(accord, table, tmp_path):
+    words = ["fit", str(table), "--targets", "bought,price", "--epochs", "100000", "--out", "run", "--no-baselines"]
+    words += ["--set", "training.patience=0", "--set", "evaluation.resamples=50"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [COMMAND, *words], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch 2" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert (tmp_path / "run" / "metrics.json").exists()
+    accord("predict", "run", table, "--out", "p.csv")
