@@ -12,9 +12,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from accord import aggregation, data, engines, linalg, reporting, sharing, tasks, testing, training, weighting
+    from accord.api import Model, fit, load
     from accord.engines import backward, gramian, jacobian
     from accord.tasks import Task
-    from accord.training import fit, load
 
 _ROOMS = (
     "aggregation",
@@ -29,15 +29,17 @@ _ROOMS = (
     "weighting",
 )
 _NAMES = {
+    "Model": "api",
     "Task": "tasks",
     "backward": "engines",
-    "fit": "training",
+    "fit": "api",
     "gramian": "engines",
     "jacobian": "engines",
-    "load": "training",
+    "load": "api",
 }
 
 __all__ = [
+    "Model",
     "Task",
     "aggregation",
     "backward",

@@ -1,0 +1,208 @@
+"""The training loop of one model: steps, validation, checkpoints, early stopping, interruption."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accord.balancer import Balancer
+from accord.engines import backward, gramian
+from accord.training.checkpoint import load_checkpoint, save_checkpoint
+from accord.training.evaluate import validation_metrics
+from accord.training.history import Clock, History
+from accord.training.interrupt import Stop
+from accord.training.meter import Meter
+from accord.training.optimizer import build_optimizer, clip_gradients
+from accord.training.problem import Problem
+from accord.training.progress import Progress
+from accord.training.schedule import rate_factor
+from accord.training.spec import BalancingSpec, TrainingSpec
+from accord.training.stopping import Best
+
+LOGS_PER_EPOCH = 20
+CONFLICTS_PER_RUN = 40
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended; the model holds the weights of the best epoch."""
+
+    clock: Clock
+    best_epoch: int
+    best_score: float
+    interrupted: bool
+    skipped: dict[str, int]
+
+
+@dataclass
+class Trainer:
+    """Trains ``problem.model`` in place.
+
+    Attributes:
+        problem: model, data and loss of one run.
+        training: budget and optimiser.
+        balancing: which engine and method; ``balancer`` is the built method.
+        name: ``(run, seed)``, e.g. ``("joint", 0)``.
+        checkpoint: where state is kept while training; read first when it exists.
+    """
+
+    problem: Problem
+    training: TrainingSpec
+    balancing: BalancingSpec
+    balancer: Balancer
+    name: tuple[str, int]
+    history: History
+    history_path: Path
+    checkpoint: Path
+    progress: Progress
+    stop: Stop
+    clock: Clock = field(default_factory=Clock)
+    best: Best = field(default_factory=Best)
+    epoch: int = 0
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        self.steps_per_epoch = -(-len(self.problem.train) // self.training.batch_size)
+        self.total_steps = self.steps_per_epoch * self.training.epochs
+        self.optimizer = build_optimizer(self.problem.model, self.balancer, self.training)
+        self.meter = Meter([task.name for task in self.problem.tasks])
+        self.skipped: dict[str, int] = {}
+        self._saved = self._resumed = time.monotonic()
+
+    def train(self) -> Outcome:
+        """Train to the end of the budget, an early stop, or an interruption; then restore the best weights."""
+        if self.checkpoint.exists():
+            self._restore(load_checkpoint(self.checkpoint))
+        self.progress.begin(f"{self.name[0]}, seed {self.name[1]}", self.training.epochs * len(self.problem.train))
+        self.progress.advance(self.clock.rows, {}, 0.0)
+        while self.epoch < self.training.epochs and not self._patience_over() and not self.stop.requested:
+            self._train_epoch()
+        if self.best.epoch < 0:  # interrupted within the first epoch
+            self._validate()
+        self.problem.model.load_state_dict(self.best.weights)
+        self.progress.end(self.training.epochs * len(self.problem.train) - self.clock.rows)
+        return Outcome(self.clock, self.best.epoch, self.best.score, self.stop.requested, self.skipped)
+
+    def _patience_over(self) -> bool:
+        return 0 < self.training.patience <= self.best.waited
+
+    def _train_epoch(self) -> None:
+        order = self.problem.order(self.name[1], self.epoch)
+        self.problem.model.train()
+        size = self.training.batch_size
+        for start in range(self.offset * size, len(order), size):
+            began = time.monotonic()
+            self._step(order[start : start + size])
+            self.clock.seconds += time.monotonic() - began
+            self._after_step()
+            if self.stop.requested:
+                self._save()
+                return
+        self.offset = 0
+        self.epoch += 1
+        self._validate()
+        if isinstance(getattr(self.balancer, "end_epoch", None), type(self._validate)):
+            self.balancer.end_epoch()  # type: ignore[operator]
+        self._save_if_due(at_epoch_end=True)
+
+    def _step(self, rows: Tensor) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * rate_factor(self.training, self.clock.step, self.total_steps)
+        problem = self.problem
+        losses = problem.losses(rows)
+        self._measure_conflict(losses)
+        step = backward(
+            losses,
+            shared=problem.shared,
+            task_parameters=problem.private,
+            balancer=self.balancer,
+            at=problem.gramian_at(self.balancer),
+            engine=self.balancing.engine,
+        )
+        for task in step.skipped:
+            self.skipped[task] = self.skipped.get(task, 0) + 1
+        if clip_gradients(problem.model, self.training.clip_norm):
+            self.optimizer.step()
+        else:
+            self.skipped["(all)"] = self.skipped.get("(all)", 0) + 1
+        self.optimizer.zero_grad(set_to_none=True)
+        self.meter.add(losses, step.weights)
+        self.clock.step += 1
+        self.clock.rows += len(rows)
+        self.offset += 1
+
+    def _measure_conflict(self, losses: Mapping[str, Tensor | None]) -> None:
+        """Record the cosines between the tasks' gradients now and then; cheap, because rare."""
+        present = {name: loss for name, loss in losses.items() if loss is not None}
+        if self.clock.step % max(1, self.total_steps // CONFLICTS_PER_RUN) or len(present) < 2:
+            return
+        inner = gramian(present, shared=self.problem.last_shared, retain_graph=True)
+        norms = inner.diagonal().clamp_min(0).sqrt()
+        cosines = inner / (norms[:, None] * norms[None, :]).clamp_min(torch.finfo(inner.dtype).tiny)
+        names = list(present)
+        for i, first in enumerate(names):
+            for j in range(i + 1, len(names)):
+                self.history.add(self.name, self.clock, "train", "cosine", cosines[i, j].item(), first, names[j])
+
+    def _after_step(self) -> None:
+        if self.offset % max(1, self.steps_per_epoch // LOGS_PER_EPOCH) == 0 or self.offset == self.steps_per_epoch:
+            self._log()
+        self._save_if_due(at_epoch_end=False)
+
+    def _log(self) -> None:
+        losses, weights = self.meter.take()
+        for task, value in losses.items():
+            self.history.add(self.name, self.clock, "train", "loss", value, task)
+        for task, value in weights.items():
+            self.history.add(self.name, self.clock, "train", "weight", value, task)
+        self.history.add(self.name, self.clock, "train", "learning_rate", self.optimizer.param_groups[0]["lr"])
+        speed = self.clock.rows / max(self.clock.seconds, 1e-9)
+        self.progress.advance(self.clock.rows, losses, speed)
+
+    def _validate(self) -> None:
+        metrics = validation_metrics(self.problem)
+        encoders = self.problem.objectives.encoders
+        primary = {e.task.name: metrics[e.task.name][e.task.primary] for e in encoders}
+        better = {e.task.name: e.metrics()[e.task.primary].higher_is_better for e in encoders}
+        for task, values in metrics.items():
+            for metric, value in values.items():
+                self.history.add(self.name, self.clock, "validation", metric, value, task)
+        self.best.update(self.best.scored(primary, better), self.epoch, self.problem.model.state_dict())
+        self.progress.evaluated(self.epoch, primary)
+
+    def _save_if_due(self, *, at_epoch_end: bool) -> None:
+        # At the end of an epoch a checkpoint costs no rework, so it is taken well before the interval is over.
+        interval = self.training.checkpoint_seconds * (0.2 if at_epoch_end else 1.0)
+        if time.monotonic() - self._saved >= interval:
+            self._save()
+
+    def _save(self) -> None:
+        self.history.save(self.history_path)
+        state = {
+            "model": self.problem.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "balancer": self.balancer.state_dict(),
+            "clock": asdict(self.clock),
+            "best": self.best.state(),
+            "meter": self.meter.state(),
+            "skipped": self.skipped,
+            "epoch": self.epoch,
+            "offset": self.offset,
+        }
+        save_checkpoint(self.checkpoint, state)
+        self._saved = time.monotonic()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.problem.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.balancer.load_state_dict(state["balancer"])
+        self.clock, self.best = Clock(**state["clock"]), Best(**state["best"])
+        self.meter.restore(state["meter"])
+        self.skipped, self.epoch, self.offset = state["skipped"], state["epoch"], state["offset"]
+        self.history.forget_after(self.name, self.clock.step)

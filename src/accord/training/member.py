@@ -1,0 +1,147 @@
+"""One model of a run, the joint one or a single-task baseline: built, trained, applied to the test rows, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.balancer import Balancer
+from accord.registry import build
+from accord.sharing import MultiTaskModel
+from accord.training.environment import peak_memory_mb
+from accord.training.evaluate import predict
+from accord.training.files import read_tensors, write_tensors
+from accord.training.history import History
+from accord.training.interrupt import Stop
+from accord.training.loop import Trainer
+from accord.training.prepare import Prepared
+from accord.training.problem import Problem, all_outputs
+from accord.training.progress import Progress
+from accord.training.spec import Spec
+
+ModelBuilder = Callable[[Prepared, int], MultiTaskModel]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all models of a run have in common."""
+
+    spec: Spec
+    directory: Path
+    history: History
+    progress: Progress
+    stop: Stop
+    device: torch.device
+    build_model: ModelBuilder
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained model's test predictions (one array per task), weights and costs."""
+
+    predictions: list[np.ndarray]
+    weights: dict[str, Tensor]
+    facts: dict[str, Any]
+    interrupted: bool = False
+    labels: list[str] = field(default_factory=list)
+
+
+def train_member(context: Context, prepared: Prepared, run: str, key: str, seed: int) -> Member:
+    """Train the model ``run`` with ``seed``, or read it back where an earlier attempt finished it.
+
+    Args:
+        context: what all models share.
+        prepared: data of the tasks of this model.
+        run: its name in the history: ``joint`` or ``single:<task>``.
+        key: its name on disk, safe for any file system.
+        seed: of initialisation, order and dropout.
+    """
+    done = context.directory / "checkpoints" / f"{key}-{seed}.done.safetensors"
+    if done.exists():
+        return _read(done)
+    trainer, problem = _trainer(context, prepared, (run, seed), done.with_name(f"{key}-{seed}.safetensors"))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        outcome = trainer.train()
+    test = prepared.parts["test"]
+    outputs = all_outputs(problem.model, prepared.features, test, context.device)
+    member = Member(
+        predict(prepared.objectives, outputs),
+        {name: tensor.detach().cpu() for name, tensor in problem.model.state_dict().items()},
+        {
+            "seconds": outcome.clock.seconds,
+            "rows": outcome.clock.rows,
+            "score": outcome.best_score,
+            "epoch": outcome.best_epoch,
+            "skipped": outcome.skipped,
+            "parameters": sum(p.numel() for p in problem.model.parameters()),
+            "peak_memory_mb": peak_memory_mb(),
+        },
+        outcome.interrupted,
+    )
+    if not outcome.interrupted:
+        _write(done, member)
+        trainer.checkpoint.unlink(missing_ok=True)
+    return member
+
+
+def _trainer(context: Context, prepared: Prepared, name: tuple[str, int], checkpoint: Path) -> tuple[Trainer, Problem]:
+    spec = context.spec
+    model = context.build_model(prepared, name[1]).to(context.device)
+    bfloat16 = spec.training.precision == "bfloat16" or (
+        spec.training.precision == "auto" and context.device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    problem = Problem(
+        model,
+        prepared.objectives,
+        prepared.features,
+        prepared.targets,
+        prepared.parts["train"],
+        prepared.parts["validation"],
+        context.device,
+        bfloat16,
+    )
+    balancer = make_balancer(spec, len(problem.tasks), name[1]).to(context.device)
+    trainer = Trainer(
+        problem,
+        spec.training,
+        spec.balancing,
+        balancer,
+        name,
+        context.history,
+        context.directory / "history.parquet",
+        checkpoint,
+        context.progress,
+        context.stop,
+    )
+    return trainer, problem
+
+
+def make_balancer(spec: Spec, tasks: int, seed: int) -> Balancer:
+    """Build the balancer of ``spec``; one task alone has nothing to balance, whatever was asked for."""
+    if tasks == 1:
+        return build("fixed", rooms=("weighting",))
+    return build(spec.balancing.method, spec.balancing.options, rooms=("weighting", "aggregation"))
+
+
+def _write(path: Path, member: Member) -> None:
+    tensors = {f"prediction.{i}": torch.from_numpy(p) for i, p in enumerate(member.predictions)}
+    tensors |= {f"weight.{name}": tensor for name, tensor in member.weights.items()}
+    write_tensors(path, tensors, meta=member.facts)
+
+
+def _read(path: Path) -> Member:
+    tensors, facts = read_tensors(path)
+    count = sum(name.startswith("prediction.") for name in tensors)
+    predictions = [tensors[f"prediction.{i}"].numpy() for i in range(count)]
+    return Member(predictions, _with_prefix(tensors, "weight."), facts)
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,125 @@
+"""From a specification and a table to tensors: schema, split, leakage, features, targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.data import FeatureEncoder, Features, Leak, Schema, Table, find_leakage, infer_schema, open_table, split
+from accord.errors import DataError
+from accord.tasks import Labels, Objectives, Target, Task
+from accord.training.spec import IN_MEMORY, Spec
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run trains and judges on.
+
+    Attributes:
+        objectives: the tasks, fitted on the training rows.
+        targets: encoded labels of all rows, one per task.
+        features: of all rows.
+        feature_encoder: fitted on the training rows.
+        parts: row numbers of ``train``, ``validation`` and ``test``.
+        schema: of every column.
+        leaks: features that alone nearly determine a target.
+        warnings: sentences that a person should read.
+    """
+
+    objectives: Objectives
+    targets: Sequence[Target]
+    features: Features
+    feature_encoder: FeatureEncoder
+    parts: Mapping[str, Tensor]
+    schema: Schema
+    leaks: tuple[Leak, ...]
+    warnings: list[str] = field(default_factory=list)
+
+
+def open_source(spec: Spec, source: Any = None) -> Table:
+    """Open the table of ``spec``; ``source`` stands in for a table that lives in memory only."""
+    if source is None and spec.data.source == IN_MEMORY:
+        raise DataError("this run was trained on a table in memory; give that table again: accord.fit(table, ...)")
+    where = spec.data.source if source is None else source
+    return open_table(where, query=spec.data.query, test=spec.data.test).joined()
+
+
+def label_columns(tasks: Sequence[Task]) -> list[str]:
+    """Return the columns that must not be features: labels and row weights."""
+    names = [column for task in tasks for column in task.columns]
+    names += [task.sample_weight for task in tasks if task.sample_weight]
+    return list(dict.fromkeys(names))
+
+
+def read_labels(table: Table, task: Task) -> Labels:
+    """Read the label columns of ``task`` for all rows."""
+    table.require(list(task.columns))
+    weights = table.numbers([task.sample_weight])[:, 0] if task.sample_weight else None
+    if len(task.columns) == 1 and task.kind not in ("regression", "count", "quantile", "multilabel"):
+        codes, categories = table.codes(task.columns[0])
+        return Labels(codes=codes, categories=categories, weights=weights)
+    return Labels(numbers=table.numbers(list(task.columns)), weights=weights)
+
+
+def prepare(spec: Spec, table: Table, schema: Schema | None = None) -> Prepared:
+    """Return tensors for ``spec``.
+
+    Raises:
+        DataError: the table cannot be used as asked; the message names the column and the reason.
+    """
+    tasks = spec.parsed_tasks()
+    drop = label_columns(tasks)
+    schema = schema or infer_schema(table, drop, overrides=spec.data.columns)
+    labels = {task.name: read_labels(table, task) for task in tasks}
+    parts = divide(spec, table, list(labels.values()))
+    train = parts["train"].numpy()
+    objectives = Objectives.fit(tasks, labels, train)
+    targets = objectives.encode(labels)
+    check_parts(objectives, targets, parts)
+    encoder = FeatureEncoder.fit(table, schema, train)
+    leaks = tuple(find_leakage(table, schema, drop, train))
+    notes = [note for encoder in objectives.encoders for note in encoder.notes]
+    return Prepared(objectives, targets, encoder.transform(table), encoder, parts, schema, leaks, notes)
+
+
+def divide(spec: Spec, table: Table, labels: Sequence[Labels]) -> dict[str, Tensor]:
+    """Return the row numbers of each part."""
+    s = spec.data.split
+    method = s.method
+    if method == "auto":
+        method = "given" if table.parts or s.column else "stratified"
+    found = split(
+        table,
+        method,
+        column=s.column,
+        validation=s.validation,
+        test=s.test,
+        targets=[_column(label) for label in labels],
+        seed=s.seed,
+    )
+    return {name: torch.from_numpy(np.asarray(getattr(found, name), dtype=np.int64)) for name in found._fields}
+
+
+def _column(label: Labels) -> np.ndarray:
+    return label.codes if label.codes is not None else np.asarray(label.numbers)
+
+
+def check_parts(objectives: Objectives, targets: Sequence[Target], parts: Mapping[str, Tensor]) -> None:
+    """Raise a :class:`DataError` when a task cannot be judged on a part because no row there has a label."""
+    for task, target in zip(objectives.names, targets, strict=True):
+        for name in ("validation", "test"):
+            if not bool(target.observed[parts[name]].any()):
+                raise DataError(
+                    f"task {task!r} has no label in the {name} rows ({len(parts[name]):,} rows): "
+                    "choose another split or a larger part."
+                )
+
+
+def only(prepared: Prepared, index: int) -> Prepared:
+    """Return the same data with task ``index`` alone, for its single-task baseline."""
+    return replace(prepared, objectives=prepared.objectives.single(index), targets=(prepared.targets[index],))

@@ -1,0 +1,116 @@
+"""A trained model as a run directory keeps it: tensors in, tables out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.data import FeatureEncoder, Schema, open_table
+from accord.errors import RunError
+from accord.sharing import MultiTaskModel
+from accord.tasks import Objectives, TargetEncoder
+from accord.training.build import ModelParts, build_model
+from accord.training.evaluate import predict
+from accord.training.files import read_json, read_tensors, write_json, write_tensors, write_text
+from accord.training.problem import all_outputs
+from accord.training.spec import Spec
+
+
+@dataclass
+class Trained:
+    """One model with everything that turns tables into predictions.
+
+    Attributes:
+        spec: what it was trained by.
+        schema: the columns it was trained on.
+        features: encoder of the feature columns.
+        objectives: the tasks, fitted.
+        model: the network, on the CPU, in evaluation mode.
+    """
+
+    spec: Spec
+    schema: Schema
+    features: FeatureEncoder
+    objectives: Objectives
+    model: MultiTaskModel
+
+    def predict(self, source: Any, *, query: str | None = None) -> dict[str, np.ndarray]:
+        """Return one column per prediction for every row of ``source``, in its order.
+
+        For classes: the task's name holds the most likely one, ``task=class`` the probability of each; for numbers
+        the task's name holds the number in the label's own unit.
+
+        Args:
+            source: anything :func:`accord.data.open_table` opens; labels are not needed.
+            query: SQL that makes the table out of ``source``.
+
+        Raises:
+            DataError: a column is missing or of another type than in training.
+        """
+        features = self.features.transform(open_table(source, query=query))
+        outputs = all_outputs(self.model, features, torch.arange(len(features)), torch.device("cpu"))
+        columns: dict[str, np.ndarray] = {}
+        for encoder, found in zip(self.objectives.encoders, predict(self.objectives, outputs), strict=True):
+            columns |= encoder.columns(found)
+        return columns
+
+    def save(self, directory: str | Path) -> None:
+        """Write what :meth:`load` needs: ``spec.yaml``, ``features.json`` and ``model.safetensors``."""
+        directory = Path(directory)
+        save_description(directory, self.spec, self.schema, self.features, self.objectives)
+        write_tensors(directory / "model.safetensors", self.model.state_dict())
+
+    @classmethod
+    def load(cls, directory: str | Path, parts: ModelParts | None = None) -> Trained:
+        """Read a run directory. Only text and numbers are read: nothing in it can execute.
+
+        Args:
+            directory: a run directory.
+            parts: the user's own modules, where the run was trained with some.
+
+        Raises:
+            RunError: a file is missing, damaged, or does not belong to the others.
+        """
+        directory = Path(directory)
+        if not directory.is_dir():
+            raise RunError(f"no run directory at {directory}")
+        spec = Spec.from_yaml(directory / "spec.yaml")
+        kept = read_json(directory / "features.json")
+        tensors, _ = read_tensors(directory / "model.safetensors")
+        try:
+            features = FeatureEncoder.from_state(kept["encoder"])
+            schema = Schema.from_dict(kept["schema"])
+            objectives = Objectives([TargetEncoder.from_state(state) for state in kept["tasks"]])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{directory / 'features.json'} is not what Accord wrote: {error!r}") from error
+        model = build_model(spec, features.layout, objectives, seed=spec.seed, parts=parts)
+        _load_weights(model, tensors, directory)
+        return cls(spec, schema, features, objectives, model.eval())
+
+
+def save_description(
+    directory: Path, spec: Spec, schema: Schema, features: FeatureEncoder, objectives: Objectives
+) -> None:
+    """Write ``spec.yaml`` and ``features.json``, which are known before training starts."""
+    write_text(directory / "spec.yaml", spec.to_yaml())
+    state = {
+        "schema": schema.to_dict(),
+        "encoder": features.to_state(),
+        "tasks": [encoder.state() for encoder in objectives.encoders],
+    }
+    write_json(directory / "features.json", state)
+
+
+def _load_weights(model: MultiTaskModel, tensors: dict[str, Tensor], directory: Path) -> None:
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise RunError(
+            f"{directory / 'model.safetensors'} does not belong to {directory / 'spec.yaml'}: {first}"
+        ) from error
