@@ -1,0 +1,1 @@
+"""Hand-made figures: scales, ticks, downsampling, and the marks drawn with them."""

@@ -1,0 +1,38 @@
+"""From a run directory to one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from accord.errors import RunError
+from accord.reporting.page import page
+from accord.reporting.run import load_run
+
+
+def write_report(run_directory: str | Path, path: str | Path | None = None) -> Path:
+    """Write the report of a run as one self-contained HTML file.
+
+    Args:
+        run_directory: holds ``metrics.json``, ``history.parquet``, ``spec.yaml`` and ``features.json``; an interrupted
+            run may lack some, and the report says so.
+        path: where to write; ``report.html`` in the run directory when ``None``.
+
+    Returns:
+        The path written. The same run gives the same bytes.
+
+    Raises:
+        RunError: not a run directory, a damaged file, or no room to write. A report that was there stays whole.
+    """
+    target = Path(run_directory) / "report.html" if path is None else Path(path)
+    text = page(load_run(run_directory))
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunError(
+            f"could not write {target}: {error.strerror or error}. Free some space or name another file."
+        ) from error
+    return target
