@@ -22,7 +22,7 @@ CONTRACTS = {"errors", "method", "registry", "balancer"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 # Distributions whose import name is not their own.
-IMPORT_NAMES = {"pyyaml": "yaml"}
+IMPORT_NAMES = {"pyyaml": "yaml", "mlflow-skinny": "mlflow"}
 
 
 def distributions(requirements: list[str]) -> set[str]:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 
 import yaml
-
 from tests.cli.conftest import COMMAND
 
 
@@ -85,7 +84,7 @@ def test_ctrl_c_leaves_a_run_that_predicts(accord, table, tmp_path):
         if "epoch 2" in line:
             process.send_signal(signal.SIGINT)
             break
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert (tmp_path / "run" / "metrics.json").exists()

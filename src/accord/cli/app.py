@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accord import __version__
+from accord.cli.output import INTERRUPTED
 from accord.errors import AccordError
 
 # One line each, here and not in the verbs' modules, so that `accord --help` imports none of them.
@@ -32,7 +33,7 @@ Exit codes: 0 done, 1 internal error, 2 wrong option or specification,
 3 unusable data, 4 unusable run directory, 5 an optional package is missing,
 130 interrupted."""
 
-USAGE_ERROR, INTERNAL_ERROR, INTERRUPTED = 2, 1, 130
+USAGE_ERROR, INTERNAL_ERROR = 2, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,6 +29,9 @@ everything else works without it."""
 JOBS = {
     "tables": "read Parquet, Arrow and SQL tables",
     "frames": "pandas and polars frames",
+    "tensorboard": "mirror the history to TensorBoard",
+    "trackio": "mirror the history to trackio",
+    "mlflow": "mirror the history to MLflow",
 }
 
 app = App(help_epilogue=EXAMPLES)

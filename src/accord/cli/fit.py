@@ -79,6 +79,7 @@ def fit(
     resume: Annotated[bool, RUN] = False,
     dry_run: Annotated[bool, RUN] = False,
     write_spec: Annotated[Path | None, RUN] = None,
+    tracker: Annotated[list[str] | None, RUN] = None,
     set_: Annotated[list[str] | None, RUN, Parameter(name="--set")] = None,
     device: Annotated[str | None, RUN] = None,
     threads: Annotated[int | None, RUN] = None,
@@ -106,6 +107,7 @@ def fit(
         resume: go on with the unfinished run in --out.
         dry_run: print the inferred columns and the complete specification, train nothing.
         write_spec: write the complete specification to this file.
+        tracker: mirror the history to tensorboard, trackio or mlflow; repeat for more.
         set_: any key of the specification, e.g. training.patience=5; repeat for more.
         device: auto, cpu, cuda, cuda:1, mps.
         threads: CPU threads; 0 leaves PyTorch's own choice.
@@ -125,4 +127,5 @@ def fit(
     if dry_run:
         print(runs.describe(plan))
         return 0
-    return runs.execute(plan, out or free_directory(source), resume=resume, progress=make_progress())
+    where = out or free_directory(source)
+    return runs.execute(plan, where, resume=resume, progress=make_progress(), trackers=split_names(tracker))

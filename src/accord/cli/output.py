@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+INTERRUPTED = 130  # what shells expect of a command that Ctrl-C ended
+
 
 def print_json(value: Any) -> None:
     """Print one JSON document, and nothing but it."""

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accord.cli.output import INTERRUPTED
 from accord.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from accord.cli.progress import Bar, Lines
     from accord.tasks import Task
     from accord.training import Plan
-
-INTERRUPTED = 130
 
 
 def resolve(source: str, targets: Sequence[str], changes: Mapping[str, Any]) -> Plan:
@@ -64,16 +63,21 @@ def write_spec(plan: Plan, path: Path) -> None:
     print(f"wrote {path}", file=sys.stderr)
 
 
-def execute(plan: Plan, out: Path, *, resume: bool, progress: Bar | Lines) -> int:
+def execute(plan: Plan, out: Path, *, resume: bool, progress: Bar | Lines, trackers: Sequence[str]) -> int:
     """Train, print the verdict and where the report is; return the exit code."""
+    from accord.api import finish
     from accord.training import run
 
     try:
-        result = run(plan.spec, out, resume=resume, progress=progress)
+        result = run(plan, out, resume=resume, progress=progress, trackers=trackers)
     finally:
         progress.close()
-    print(result)
-    return 0
+    model = finish(result)
+    print(f"{model}\n\nreport  {out / 'report.html'}")
+    if not result.interrupted:
+        return 0
+    print(f"accord: interrupted; the run so far is in {out}. Go on with --resume --out {out}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def predict(run: Path, source: str, out: str, query: str | None) -> None:
@@ -83,9 +87,9 @@ def predict(run: Path, source: str, out: str, query: str | None) -> None:
         raise ConfigurationError(f"--out {out!r} must end in .parquet or .csv, or be - for standard output")
 
     from accord.data import replacing, write_parquet
-    from accord.training import load
+    from accord.training import Trained
 
-    columns = load(run).predict(source, query=query)
+    columns = Trained.load(run).predict(source, query=query)
     if out == "-":
         _write_csv(sys.stdout, columns)
     elif suffix == ".csv":
