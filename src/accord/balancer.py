@@ -8,22 +8,33 @@ method therefore never changes the trunk's learning rate relative to the heads' 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from accord.errors import NonFiniteGradientError
 from accord.method import Method
 
 
 class Balancer(nn.Module, ABC):
     """Decides who gets to move the shared parameters: a :class:`Weighting` or an :class:`Aggregator`.
 
-    State lives in buffers (or ``get_extra_state`` as a tensor), so ``state_dict`` resumes exactly.
+    State lives in buffers, so ``state_dict`` resumes exactly. A buffer whose size depends on the number of tasks, which
+    no balancer needs to be told, starts empty and takes the size it has in a state dict that is loaded.
     """
 
     method: ClassVar[Method]
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        for name, buffer in self._buffers.items():
+            saved = state_dict.get(prefix + name)
+            if buffer is not None and isinstance(saved, Tensor) and saved.shape != buffer.shape:
+                self._buffers[name] = buffer.new_zeros(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class Weighting(Balancer):
@@ -79,34 +90,68 @@ class Aggregator(Balancer):
 
 
 class GramianAggregator(Aggregator):
-    """An aggregator that is a weighted sum of gradients, with weights that depend on the Gramian alone."""
+    """An aggregator that is a weighted sum of gradients, with weights that depend on the Gramian alone.
+
+    The weights must not change when all gradients are multiplied by one positive number.
+    """
 
     def forward(self, jacobian: Tensor, *, active: Tensor | None = None) -> Tensor:
         rows = jacobian if active is None else torch.where(active[:, None], jacobian, 0)
-        weights = self.weights(_gramian(rows), active=active)
-        return weights.to(rows) @ rows
+        # Half-precision rows would lose the small singular values that the weights are decided by.
+        rows = rows.float() if rows.dtype in HALF else rows
+        weights = self.weights(gramian_of(rows), active=active)
+        return (weights.to(rows) @ rows).to(jacobian.dtype)
 
     @abstractmethod
     def weights(self, gramian: Tensor, *, active: Tensor | None = None) -> Tensor:
-        """Return weights ``[T]`` from the Gramian ``[T, T]``; inactive tasks get 0."""
+        """Return weights ``[T]`` from the Gramian ``[T, T]``; inactive tasks get 0.
+
+        They have the Gramian's dtype and device (float32 if it is half precision).
+
+        Raises:
+            NonFiniteGradientError: the Gramian of the active tasks is not finite.
+        """
 
 
 class StatelessGramianAggregator(GramianAggregator):
     """A Gramian aggregator without per-task state: inactive tasks are simply left out of the problem."""
 
     def weights(self, gramian: Tensor, *, active: Tensor | None = None) -> Tensor:
-        if active is None or bool(active.all()):
-            return self.solve(gramian.detach().to("cpu", torch.float64)).to(gramian)
-        index = active.nonzero().squeeze(1)
-        weights = gramian.new_zeros(gramian.shape[0])
-        if index.numel():
-            part = gramian.detach()[index][:, index].to("cpu", torch.float64)
-            weights[index] = self.solve(part).to(gramian)
-        return weights
+        return solve_active(self.solve, gramian, active)
 
     @abstractmethod
     def solve(self, gramian: Tensor) -> Tensor:
-        """Return weights ``[T]`` for a float64 CPU Gramian ``[T, T]`` of active tasks only."""
+        """Return weights ``[T]`` for a float64 CPU Gramian ``[T, T]`` of active tasks only, finite and not all 0."""
+
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def solve_active(solve: Callable[[Tensor], Tensor], gramian: Tensor, active: Tensor | None) -> Tensor:
+    """Return weights ``[T]`` from ``solve``, asked about the active tasks alone in float64 on the CPU.
+
+    Where all gradients are 0 every weight gives the same direction, and ``1/T`` each is returned.
+
+    Raises:
+        NonFiniteGradientError: the Gramian of the active tasks is not finite.
+    """
+    kept = torch.arange(len(gramian)) if active is None else active.nonzero().squeeze(1).cpu()
+    part = gramian.detach().to("cpu", torch.float64)[kept][:, kept]
+    weights = torch.zeros(len(gramian), dtype=torch.float64)
+    if kept.numel():
+        check_finite(part, kept)
+        weights[kept] = solve(part) if part.any() else 1.0 / len(kept)
+    return weights.to(gramian.device, torch.float32 if gramian.dtype in HALF else gramian.dtype)
+
+
+def check_finite(gramian: Tensor, tasks: Tensor) -> None:
+    """Raise a :class:`NonFiniteGradientError` that names the tasks whose own entry (or any other) is not finite."""
+    if not bool(gramian.isfinite().all()):
+        wrong = tasks[~gramian.diagonal().isfinite()].tolist() or tasks[~gramian.isfinite().all(dim=1)].tolist()
+        raise NonFiniteGradientError(
+            f"the gradients of task(s) {wrong} are not finite; leave them out with active=, a bool tensor [T], "
+            "or let accord.backward do so"
+        )
 
 
 def keep(losses: Tensor, active: Tensor | None) -> Tensor:
@@ -114,7 +159,11 @@ def keep(losses: Tensor, active: Tensor | None) -> Tensor:
     return losses if active is None else torch.where(active, losses, torch.zeros_like(losses))
 
 
-def _gramian(jacobian: Tensor) -> Tensor:
-    # Half-precision rows would lose the small singular values that the weights are decided by.
-    rows = jacobian.float() if jacobian.dtype in (torch.float16, torch.bfloat16) else jacobian
+def gramian_of(rows: Tensor) -> Tensor:
+    """Return ``rows @ rows.T`` up to a power of 4, which leaves the weights alone and keeps squares within range."""
+    if not rows.numel():
+        return rows.new_zeros(len(rows), len(rows))
+    peak = float(torch.linalg.vector_norm(rows.detach(), ord=float("inf")))
+    if not 1e-12 < peak < 1e12 and 0.0 < peak < float("inf"):
+        rows = rows * 2.0 ** -max(math.frexp(peak)[1], -126)  # 2^127 and above is no float32
     return rows @ rows.T

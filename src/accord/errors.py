@@ -39,6 +39,10 @@ class MissingExtraError(AccordError, ImportError):
         super().__init__(f'{job} needs {package}, which is not installed: pip install "accord[{extra}]"')
 
 
+class NonFiniteGradientError(AccordError, ArithmeticError):
+    """A gradient that a balancer was handed is not finite, and no task was named as inactive for it."""
+
+
 class NonFiniteLossWarning(UserWarning):
     """A task was left out of a step because its loss or gradient was not finite."""
 
