@@ -111,6 +111,13 @@ def test_every_block_runs(page: Path, sample: Path, tmp_path: Path, monkeypatch:
             assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_every_example_runs_and_says_something(example: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, example], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
 def test_adding_a_method_takes_one_file_and_one_line(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.parquet"))
     files = [block for block in blocks(ROOT / "CONTRIBUTING.md") if block.order == "file"]
