@@ -56,4 +56,5 @@ def test_run_directories_are_named_after_the_source_and_never_reused(tmp_path):
     (tmp_path / "sales").mkdir()
     (tmp_path / "sales-2").mkdir()
     assert free_directory("data/sales.parquet", tmp_path) == tmp_path / "sales-3"
-    assert free_directory("data/*.csv", tmp_path).parent == tmp_path
+    for source in ("data/*.csv", "SELECT * FROM 'sales.parquet'", "data/..", ""):
+        assert free_directory(source, tmp_path) == tmp_path / "run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ def parse_settings(words: Iterable[str] | None, option: str = "--set") -> dict[s
 
 def free_directory(source: str, parent: Path = Path("runs")) -> Path:
     """Return ``runs/<name of the source>``, with a number behind it when that is taken."""
-    stem = Path(source.partition("://")[2] or source).stem or "run"
+    stem = Path(source).stem
+    if not re.fullmatch(r"\w[\w.-]*", stem):  # a query, a glob or an address
+        stem = "run"
     candidate, number = parent / stem, 2
     while candidate.exists():
         candidate, number = parent / f"{stem}-{number}", number + 1
