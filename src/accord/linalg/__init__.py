@@ -3,7 +3,7 @@
 from accord.linalg.bargaining import bargaining_weights
 from accord.linalg.conflict_averse import conflict_averse_weights
 from accord.linalg.dual_cone import cone_multipliers, dual_cone_weights
-from accord.linalg.gram import normalise, positive_definite, root, spectrum
+from accord.linalg.gram import normalise, positive_definite, precision, root, spectrum
 from accord.linalg.min_norm import min_norm_of_columns, min_norm_weights
 from accord.linalg.nonnegative import nonnegative_least_squares
 
@@ -17,6 +17,7 @@ __all__ = [
     "nonnegative_least_squares",
     "normalise",
     "positive_definite",
+    "precision",
     "root",
     "spectrum",
 ]

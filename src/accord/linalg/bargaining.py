@@ -39,14 +39,14 @@ def bargaining_weights(gramian: Array, power: Array) -> Array:
 def _solve(cosines: Array, power: Array) -> Array:
     values, vectors = spectrum(cosines)
     matrix = (vectors * (values + RIDGE)) @ vectors.T
-    point: Array = np.full(len(power), np.sqrt(power.sum() / max(matrix.sum(), RIDGE)))
+    point = np.full(len(power), np.sqrt(power.sum() / max(matrix.sum(), RIDGE)))
     for _ in range(STEPS):
         # Rounding of the products is all that is left: no double-precision point satisfies the equation better.
         gradient = matrix @ point - power / point
         if (np.abs(gradient) <= 4.0 * EPSILON * (np.abs(matrix) @ point * len(power) + power / point)).all():
             return point
-        step: Array = -np.linalg.solve(matrix + np.diag(power / point**2), gradient)
-        point = point + _damping(matrix, power, point, step) * step
+        step = np.asarray(-np.linalg.solve(matrix + np.diag(power / point**2), gradient), np.float64)
+        point += _damping(matrix, power, point, step) * step
     return point
 
 

@@ -42,10 +42,11 @@ def conflict_averse_weights(gramian: Array, centre: Array, radius: float) -> Arr
     columns = units * norms
     middle = columns @ centre
     reach = radius * float(np.linalg.norm(middle))
-    if reach == 0.0 or not norms.all():
-        # A zero gradient gains nothing anywhere: every direction is a solution, and the centre the nearest one.
-        return np.zeros_like(centre)
-    return _Ball(units, norms, columns, middle, reach).solve()
+    weights = np.zeros_like(centre)
+    moved = norms > 0  # a zero gradient gains nothing anywhere, so the others decide
+    if reach > 0.0:
+        weights[moved] = _Ball(units[:, moved], norms[moved], columns[:, moved], middle, reach).solve()
+    return weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,15 @@ def normalise(gramian: Array) -> tuple[Array, Array]:
     return (cosines + cosines.T) / 2, norms
 
 
+def precision(gramian: Array) -> float:
+    """Return the relative rounding that the entries carry: single precision's if all of them are such numbers.
+
+    A Gramian is solved in double precision whatever it was computed in, and its rank must not be read off its noise.
+    """
+    single = bool((gramian.astype(np.float32) == gramian).all())
+    return float(np.finfo(np.float32 if single else np.float64).eps)
+
+
 def spectrum(matrix: Array) -> tuple[Array, Array]:
     """Return eigenvalues ``[T]`` (ascending, rounding below zero removed) and eigenvectors ``[T, T]`` in columns."""
     values, vectors = np.linalg.eigh(matrix)

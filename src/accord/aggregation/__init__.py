@@ -1,0 +1,29 @@
+"""Aggregators: the gradients of all tasks in, one update direction for the shared parameters out."""
+
+from accord.aggregation.aligned_mtl import AlignedMTL
+from accord.aggregation.cagrad import CAGrad
+from accord.aggregation.imtlg import IMTLG
+from accord.aggregation.mean import Mean
+from accord.aggregation.mgda import MGDA
+from accord.aggregation.nash_mtl import NashMTL
+from accord.aggregation.pcgrad import PCGrad
+from accord.aggregation.preference import PreferenceAggregator
+from accord.aggregation.sum import Sum
+from accord.aggregation.upgrad import UPGrad
+from accord.balancer import Aggregator, GramianAggregator, StatelessGramianAggregator
+
+__all__ = [
+    "IMTLG",
+    "MGDA",
+    "Aggregator",
+    "AlignedMTL",
+    "CAGrad",
+    "GramianAggregator",
+    "Mean",
+    "NashMTL",
+    "PCGrad",
+    "PreferenceAggregator",
+    "StatelessGramianAggregator",
+    "Sum",
+    "UPGrad",
+]

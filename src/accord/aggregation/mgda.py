@@ -1,0 +1,43 @@
+"""The steepest descent common to all tasks."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from accord.balancer import StatelessGramianAggregator
+from accord.linalg import min_norm_weights
+from accord.method import Method
+
+
+class MGDA(StatelessGramianAggregator):
+    """Take the shortest vector in the convex hull of the gradients: ``min_w |sum_i w_i g_i|``, ``w`` on the simplex.
+
+    It has an inner product of at least ``|d|^2`` with every gradient, so no task objects, and it is 0 exactly where the
+    parameters are Pareto stationary. A task with a small gradient therefore holds the step small, and one whose
+    gradient is 0 stops it; leave a task that is absent from a step out with ``active`` instead of giving it a loss of
+    0.
+
+    Shapes: Jacobian ``[T, P]`` -> ``[P]``; Gramian ``[T, T]`` -> ``[T]``, non-negative, summing to 1. Where several
+    weights give the same vector (duplicate or dependent gradients) one of them is returned. Cost O(T^3) after the
+    Gramian.
+
+    Sources: Désidéri, C. R. Acad. Sci. 2012; Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization,
+    2018. The latter's code and its descendants run Frank-Wolfe or a projected search for a fixed number of steps, which
+    is off by an order of magnitude once gradient norms spread over three decades; here the quadratic programme is
+    solved by an active set method. Their normalisations of the gradients are not part of the method and are not
+    applied."""
+
+    method: ClassVar[Method] = Method(
+        title="MGDA",
+        paper="Multiple-gradient descent algorithm (MGDA) for multiobjective optimization",
+        year=2012,
+        url="https://doi.org/10.1016/j.crma.2012.03.014",
+        needs="gramian",
+        cost="T backwards + O(T^2 P + T^3)",
+    )
+
+    def solve(self, gramian: Tensor) -> Tensor:
+        return torch.from_numpy(min_norm_weights(gramian.numpy()))
