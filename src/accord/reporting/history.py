@@ -50,7 +50,8 @@ class History:
 
     def pairs(self, run: str = "joint", name: str = "cosine") -> dict[tuple[str, str], Mapping[int, Series]]:
         """Return what was recorded of pairs of tasks, ``(task, other) -> seeds``."""
-        return {key[3:5]: seeds for key, seeds in self.series.items() if key[0] == run and key[2] == name and key[4]}
+        keys = [key for key in self.series if key[0] == run and key[2] == name and key[4]]
+        return {(key[3], key[4]): self.series[key] for key in keys}
 
 
 def mean_over_seeds(seeds: Mapping[int, Series]) -> Series:

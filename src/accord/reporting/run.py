@@ -76,7 +76,7 @@ def load_run(directory: str | Path) -> Run:
     metrics, features = _json(files["metrics.json"]), _json(files["features.json"])
     text, spec = _yaml(files["spec.yaml"])
     return Run(
-        name=str(metrics.get("name") or directory.resolve().name or "run"),
+        name=directory.resolve().name or "run",
         metrics=metrics,
         tasks=read_tasks(metrics, spec, files["metrics.json"]),
         history=_history(files["history.parquet"]),

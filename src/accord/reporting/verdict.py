@@ -15,6 +15,7 @@ from accord.reporting.run import MetricInfo, Run, TaskInfo, mapping, read_tasks,
 
 Outcome = Literal["helped", "hurt", "unclear"]
 MARKS: Mapping[Outcome, str] = {"helped": "▲", "hurt": "▼", "unclear": "="}
+PLAIN: Mapping[Outcome, str] = {"helped": "+", "hurt": "-", "unclear": "="}  # any terminal can show these
 WORDS: Mapping[Outcome, str] = {"helped": "helped", "hurt": "hurt", "unclear": "no clear difference"}
 
 _VERBS: Mapping[Outcome, str] = {"helped": "helped", "hurt": "hurt", "unclear": "made no clear difference to"}
@@ -75,7 +76,8 @@ class Verdict:
         whole = {1: "the task", 2: "both tasks"}.get(total, f"all {total} tasks")
         told: list[str] = []
         for outcome, n in count.items():
-            what = whole if n == total else f"{n} of {total} tasks" if not told else f"{n}"
+            rest = "the other" if total == 2 else f"{n}"
+            what = whole if n == total else rest if told else f"{n} of {total} tasks"
             told += [f"{_VERBS[outcome]} {what}"] if n else []
         return f"Sharing {', '.join(told[:-1])}{' and ' if told[1:] else ''}{told[-1]}."
 
@@ -92,16 +94,21 @@ def verdict_text(metrics: Mapping[str, Any]) -> str:
         metrics: the content of ``metrics.json``.
 
     Returns:
-        Lines of at most about 100 characters, without colour or control characters.
+        Lines of at most 96 characters where words allow it, without colour or control characters.
     """
     verdict = _read(metrics, read_tasks(metrics, {}, Path("metrics.json")))
     blocks = [[verdict.summary()]]
     if verdict.delta_m:
         blocks[0].append(f"Delta-m, the mean relative gain: {verdict.delta_m.text('%')}")
-    blocks.append([f"  {MARKS[t.outcome]} {t.sentence}" for t in verdict.tasks])
-    blocks.append(textwrap.wrap(printable(verdict.paragraph), 96))
+    blocks.append([f"  {PLAIN[t.outcome]} {t.sentence}" for t in verdict.tasks])
+    blocks.append([verdict.paragraph] if verdict.paragraph else [])
     blocks.append([f"Warning: {warning}" for warning in sequence(metrics.get("warnings"))])
-    return "\n\n".join("\n".join(printable(line) for line in block) for block in blocks if block)
+    return "\n\n".join("\n".join(map(_wrapped, block)) for block in blocks if block)
+
+
+def _wrapped(line: str) -> str:
+    indent = "    " if line.startswith("  ") else ""
+    return textwrap.fill(printable(line), 96, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def printable(text: object) -> str:

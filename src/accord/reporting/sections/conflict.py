@@ -7,84 +7,67 @@ from itertools import pairwise
 
 import numpy as np
 
-from accord.reporting.history import Series, mean_over_seeds
+from accord.reporting.cosines import Cosine, cosines, span
+from accord.reporting.history import mean_over_seeds
 from accord.reporting.html import Markup, bdi, el
 from accord.reporting.numbers import percent
 from accord.reporting.parts import Section, figure, responsive, table
 from accord.reporting.run import Run, TaskInfo
 from accord.reporting.sections.curves import lines_of, sampled
-from accord.reporting.svg.downsample import windows
 from accord.reporting.svg.heat import cell_text, level, strip
 from accord.reporting.svg.line_chart import LineChart, line_chart
 from accord.reporting.svg.text import shorten
 
-COLUMNS, WINDOWS = 48, 8
-PAIRS, MATRIX = 15, 16
-Pair = tuple[TaskInfo, TaskInfo]
+COLUMNS, WINDOWS = 48, 8  # stretches of training in a strip, and positions of the slider
+PAIRS, MATRIX, LISTED = 15, 16, 200  # strips, tasks of a matrix, and rows of the table that can still be read
+By = Mapping[tuple[int, int], Cosine]
 
 
 def conflict(run: Run) -> Section | None:
     """Return cosines over training, or ``None`` when none were recorded."""
-    pairs = _pairs(run)
+    pairs = cosines(run)
     if not pairs:
         return None
     lead = "Cosine between the tasks' gradients on the shared weights: below zero they pull against each other."
-    body = _line(*next(iter(pairs.items()))) if len(pairs) == 1 else el("div", _many(run, pairs))
-    return Section("conflict", "Gradient conflict", body, lead)
+    return Section("conflict", "Gradient conflict", _line(pairs[0]) if len(pairs) == 1 else _many(run, pairs), lead)
 
 
-def _pairs(run: Run) -> dict[Pair, Mapping[int, Series]]:
-    tasks = {task.name: task for task in run.tasks}
-    found: dict[Pair, Mapping[int, Series]] = {}
-    for (a, b), seeds in run.history.pairs().items():
-        known = a in tasks and b in tasks and a != b
-        if known and any(np.isfinite(s.values).any() for s in seeds.values()):
-            first, second = sorted((tasks[a], tasks[b]), key=lambda task: task.index)
-            found.setdefault((first, second), seeds)
-    return found
-
-
-def _line(pair: Pair, seeds: Mapping[int, Series]) -> Markup:
-    title = f"{pair[0].name} and {pair[1].name}"
-    clean = mean_over_seeds(seeds)
-    about = f"Mean {cell_text(_mean(seeds))}; below zero {percent(_share(seeds))} of the time."
-    chart = LineChart(
-        f"Cosine between the gradients of {title}", about, lines_of(seeds, "accent", "cosine"), limits=(-1.0, 1.0),
-        emphasise=0.0, shade_below=0.0,
-    )  # fmt: skip
-    data = sampled({"Cosine": clean}, f"Cosine, {title}")
-    caption = ["Cosine between ", bdi(pair[0].name), " and ", bdi(pair[1].name)]
+def _line(pair: Cosine) -> Markup:
+    about = f"Mean {cell_text(pair.mean)}; below zero {percent(pair.conflict)} of the time."
+    lines = lines_of(pair.seeds, "accent", "cosine")
+    name = f"Cosine between the gradients of {pair.name}"
+    chart = LineChart(name, about, lines, limits=(-1.0, 1.0), emphasise=0.0, shade_below=0.0)
+    data = sampled({"Cosine": mean_over_seeds(pair.seeds)}, name)
+    caption = ["Cosine between ", bdi(pair.first.name), " and ", bdi(pair.second.name)]
     return figure("conflict-figure", caption, responsive(lambda size: line_chart(chart, size)), data, note=about)
 
 
-def _many(run: Run, pairs: Mapping[Pair, Mapping[int, Series]]) -> list[Markup | None]:
-    edges = _edges(pairs)
-    windows = {pair: _windowed(seeds, np.linspace(edges[0], edges[1], WINDOWS + 1)) for pair, seeds in pairs.items()}
-    involved = [t for t in run.tasks if any(t in pair for pair in pairs)]
-    parts = [_legend()]
-    parts += [_matrix(involved, pairs, windows, edges)] if len(involved) <= MATRIX else []
-    return [*parts, _strips(pairs, edges)]
+def _many(run: Run, pairs: Sequence[Cosine]) -> Markup:
+    edges = span(pairs)
+    involved = [task for task in run.tasks if any(task in (pair.first, pair.second) for pair in pairs)]
+    matrix = _matrix(involved, pairs, edges) if len(involved) <= MATRIX else None
+    return el("div", _legend(), matrix, _strips(pairs, edges))
 
 
-def _matrix(tasks: Sequence[TaskInfo], pairs: Mapping[Pair, Mapping[int, Series]],
-            windows: Mapping[Pair, np.ndarray], edges: tuple[float, float]) -> Markup:  # fmt: skip
-    head = el("tr", el("td"), [el("th", _short(t), scope="col", title=t.name) for t in tasks])
+def _matrix(tasks: Sequence[TaskInfo], pairs: Sequence[Cosine], edges: tuple[float, float]) -> Markup:
+    by: By = {(pair.first.index, pair.second.index): pair for pair in pairs}
+    marks = np.linspace(*edges, WINDOWS + 1)
+    head = el("tr", el("td"), [el("th", _short(task), scope="col", title=task.name) for task in tasks])
     rows = []
     for a in tasks:
-        cells = [_cell(a, b, pairs, windows) for b in tasks]
+        cells = [_cell(a, b, by, marks) for b in tasks]
         rows.append(el("tr", el("th", _short(a), scope="row", title=a.name), cells))
     caption = el("caption", "Mean cosine between the gradients of each pair of tasks", class_="unseen")
     inner = el("table", caption, el("thead", head), el("tbody", rows), class_="matrix")
     box = el("div", inner, class_="scroll", role="region", aria_label="Gradient cosine of each pair", tabindex=0)
-    return figure("conflict-figure", "Mean over training, per pair of tasks", [_slider(edges), box])
+    return figure("conflict-figure", "Mean over training, per pair of tasks", [_slider(marks), box])
 
 
 def _short(task: TaskInfo) -> Markup:
     return bdi(shorten(task.name, 150))
 
 
-def _slider(edges: tuple[float, float]) -> Markup:
-    marks = np.linspace(edges[0], edges[1], WINDOWS + 1)
+def _slider(marks: np.ndarray) -> Markup:
     names = ["whole run", *(f"steps {a:,.0f} to {b:,.0f}" for a, b in pairwise(marks))]
     slider = el("input", type="range", min=0, max=WINDOWS, value=0, id="conflict-window", data_names="|".join(names))
     # Shown by the script: without it the slider could not do anything.
@@ -92,37 +75,35 @@ def _slider(edges: tuple[float, float]) -> Markup:
     return el("div", label, slider, el("output", names[0], for_="conflict-window"), class_="slider", hidden=True)
 
 
-def _cell(a: TaskInfo, b: TaskInfo, pairs: Mapping[Pair, Mapping[int, Series]],
-          windows: Mapping[Pair, np.ndarray]) -> Markup:  # fmt: skip
+def _cell(a: TaskInfo, b: TaskInfo, by: By, marks: np.ndarray) -> Markup:
     if a.index == b.index:
         return el("td", el("span", "same task", class_="unseen"), class_="self")
-    pair = (a, b) if a.index < b.index else (b, a)
-    if pair not in pairs:
+    pair = by.get((min(a.index, b.index), max(a.index, b.index)))
+    if pair is None:
         return el("td", "–", class_="q-none")
-    values = [_mean(pairs[pair]), *windows[pair]]
-    return el("td", cell_text(values[0]), class_=level(values[0]), data_values=" ".join(f"{v:.2f}" for v in values))
+    values = " ".join(f"{v:.2f}" for v in (pair.mean, *pair.windowed(marks)))
+    return el("td", cell_text(pair.mean), class_=level(pair.mean), data_values=values)
 
 
-def _strips(pairs: Mapping[Pair, Mapping[int, Series]], edges: tuple[float, float]) -> Markup:
-    shown = sorted(pairs, key=lambda pair: _mean(pairs[pair]))[:PAIRS]
-    marks = np.linspace(edges[0], edges[1], COLUMNS + 1)
-    rows = [_strip(pair, pairs[pair], marks) for pair in shown]
+def _strips(pairs: Sequence[Cosine], edges: tuple[float, float]) -> Markup:
+    marks = np.linspace(*edges, COLUMNS + 1)
+    rows = [_strip(pair, marks) for pair in pairs[:PAIRS]]
     axis = el("div", el("span", f"step {edges[0]:,.0f}"), el("span", f"{edges[1]:,.0f}"), class_="strip-axis")
-    every = [[_name(pair), cell_text(_mean(s)), percent(_share(s))] for pair, s in sorted(pairs.items(), key=_by_mean)]
-    data = table("All pairs", ["Pair", "Mean cosine", "Below zero"], every)
+    listed = [[_name(pair), cell_text(pair.mean), percent(pair.conflict)] for pair in pairs[:LISTED]]
+    data = table("Pairs, most conflicting first", ["Pair", "Mean cosine", "Below zero"], listed)
     title = "Over training, most conflicting pair first"
     title += f" ({PAIRS} of {len(pairs)} pairs)" if len(pairs) > PAIRS else ""
     return figure("conflict-strips", title, el("div", rows, axis, class_="strips"), data)
 
 
-def _strip(pair: Pair, seeds: Mapping[int, Series], marks: np.ndarray) -> Markup:
-    values = _windowed(seeds, marks)
-    name = f"{pair[0].name} and {pair[1].name}"
+def _strip(pair: Cosine, marks: np.ndarray) -> Markup:
+    values = pair.windowed(marks)
     spans = [f"steps {a:,.0f} to {b:,.0f}" for a, b in pairwise(marks)]
-    tips = [f"{name}\n{span}\ncosine {cell_text(v)}" for span, v in zip(spans, values, strict=True)]
-    about = f"{name}: mean cosine {cell_text(_mean(seeds))}, below zero {percent(_share(seeds))} of the time"
-    row = [el("span", _name(pair), class_="pair-name", title=name), strip(list(values), tips, height=22, name=about)]
-    return el("div", row, el("span", cell_text(_mean(seeds)), class_="amount"), class_="strip-row")
+    tips = [f"{pair.name}\n{part}\ncosine {cell_text(v)}" for part, v in zip(spans, values, strict=True)]
+    about = f"{pair.name}: mean cosine {cell_text(pair.mean)}, below zero {percent(pair.conflict)} of the time"
+    name = el("span", _name(pair), class_="pair-name", title=pair.name)
+    picture = strip(list(values), tips, height=22, name=about)
+    return el("div", name, picture, el("span", cell_text(pair.mean), class_="amount"), class_="strip-row")
 
 
 def _legend() -> Markup:
@@ -132,33 +113,5 @@ def _legend() -> Markup:
     )
 
 
-def _name(pair: Pair) -> list[object]:
-    return [bdi(pair[0].name), " × ", bdi(pair[1].name)]
-
-
-def _edges(pairs: Mapping[Pair, Mapping[int, Series]]) -> tuple[float, float]:
-    steps = np.concatenate([s.steps for seeds in pairs.values() for s in seeds.values()])
-    low, high = float(steps.min()), float(steps.max())
-    return (low, high) if high > low else (low, low + 1)
-
-
-def _windowed(seeds: Mapping[int, Series], edges: np.ndarray) -> np.ndarray:
-    return windows(*_all(seeds), edges)
-
-
-def _all(seeds: Mapping[int, Series]) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([s.steps for s in seeds.values()]), np.concatenate([s.values for s in seeds.values()])
-
-
-def _mean(seeds: Mapping[int, Series]) -> float:
-    values = _all(seeds)[1]
-    return float(values[np.isfinite(values)].mean())
-
-
-def _share(seeds: Mapping[int, Series]) -> float:
-    values = _all(seeds)[1]
-    return float((values[np.isfinite(values)] < 0).mean())
-
-
-def _by_mean(item: tuple[Pair, Mapping[int, Series]]) -> float:
-    return _mean(item[1])
+def _name(pair: Cosine) -> list[object]:
+    return [bdi(pair.first.name), " × ", bdi(pair.second.name)]

@@ -25,9 +25,7 @@ def headline(run: Run) -> Markup:
 def warnings(run: Run) -> Markup | None:
     """Return what could make the results worthless, before any result."""
     found = [str(w) for w in sequence(run.metrics.get("warnings"))]
-    if run.metrics.get("status") == "interrupted":
-        found.insert(0, "This run was interrupted: everything below is what it had reached by then.")
-    elif not run.metrics:
+    if not run.metrics:
         found.insert(0, "This run is not finished: it has no metrics yet. Below is what was recorded so far.")
     if not found:
         return None

@@ -28,12 +28,8 @@ def _how(run: Run) -> Markup:
     note = None
     if isinstance(source, str) and source.startswith("<"):
         note = "The table was passed from memory: save it to a file first and name that file as data.source."
-    command = run.metrics.get("command")
-    made = el("p", "The command that made this run:", class_="note") if command else None
-    again = _code(str(command), "command", "command") if command else None
-    return el(
-        "div", _code("\n".join(lines), "reproduce", "commands"), note and el("p", note, class_="note"), made, again
-    )
+    said = el("p", note, class_="note") if note else None
+    return el("div", _code("\n".join(lines), "reproduce", "commands"), said)
 
 
 def _code(content: object, key: str, what: str) -> Markup:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from accord.reporting.html import Markup, bdi, el
+from accord.reporting.numbers import finite, percent
 from accord.reporting.parts import Section, figure, table, task_name, tint
 from accord.reporting.run import Run
 from accord.reporting.svg.interval import interval, interval_axis, interval_scale
@@ -20,11 +21,14 @@ def verdict(run: Run) -> Section:
     if len(run.tasks) == 1 and not found.tasks:
         said = "There is one task, so nothing was shared and there is nothing to compare."
         return Section("verdict", title, el("p", said, class_="answer"))
+    if not found.tasks and run.metrics.get("interrupted"):
+        said = "Training was interrupted before joint and single-task models could be compared."
+        return Section("verdict", title, el("p", said, class_="answer"))
     if not found.tasks:
         hint = el("p", "Set ", el("code", "evaluation.baselines: true"), " to train them under the same budget.")
         return Section("verdict", title, el("div", el("p", found.summary(), class_="answer"), hint))
-    body = el("div", el("p", found.summary(), class_="answer"), _overall(found), _picture(found), _paragraph(found))
-    return Section("verdict", title, body)
+    answer = el("p", found.summary(), class_="answer")
+    return Section("verdict", title, el("div", answer, _overall(found), _picture(found, run), _paragraph(found)))
 
 
 def _overall(found: Verdict) -> Markup | None:
@@ -36,13 +40,15 @@ def _overall(found: Verdict) -> Markup | None:
               el("span", label, class_="big-label"), class_="overall")  # fmt: skip
 
 
-def _picture(found: Verdict) -> Markup:
+def _picture(found: Verdict, run: Run) -> Markup:
     units: dict[str, list[TaskVerdict]] = {}
     for task in found.tasks:
         units.setdefault(task.unit, []).append(task)
     groups = [_group(unit, tasks) for unit, tasks in units.items()]
     title = "Difference per task, joint minus single, with its interval"
-    note = "Right of zero, the joint model is better. An interval that crosses zero is no clear difference."
+    coverage = finite(run.part("verdict").get("confidence"))
+    note = f"Whiskers are {percent(coverage)} intervals. " if math.isfinite(coverage) else ""
+    note += "Right of zero the joint model is better; an interval that crosses zero is no clear difference."
     return figure("verdict-figure", title, groups, _numbers(found), note=note)
 
 

@@ -53,20 +53,24 @@ class LineChart:
 def line_chart(chart: LineChart, size: tuple[float, float] = (360, 232)) -> Markup:
     """Return the picture, ``size`` in CSS pixels at its natural scale."""
     lines = [line for line in (raw.clean() for raw in chart.lines) if line.xs.size]
-    frame = _frame(chart, lines, size)
+    frame, beyond = _frame(chart, lines, size)
+    lost = sum(raw.ys.size for raw in chart.lines) - sum(line.ys.size for line in lines)
+    missing = "; ".join([f"{beyond:,} beyond the axis"] * bool(beyond) + [f"{lost:,} not finite"] * bool(lost))
+    about = f"{chart.about} Values: {missing}." if missing else chart.about
     return el(
         "svg",
         el("title", chart.name),
-        el("desc", chart.about),
+        el("desc", about),
         _shade(chart.shade_below, frame),
         frame.draw(chart.x_name, emphasise=chart.emphasise),
         [_draw(line, frame, chart.buckets) for line in lines],
         _labels([line for line in lines if line.label], frame),
+        el("text", missing, class_="axis-name", x=frame.x.start, y=size[1] - 6) if missing else None,
         el("g", class_="crosshair"),
         class_="chart",
         viewBox=f"0 0 {size[0]:g} {size[1]:g}",
         role="img",
-        aria_label=f"{chart.name}. {chart.about}",
+        aria_label=f"{chart.name}. {about}",
         tabindex=0,
         data_points=_readouts(chart, lines, frame),
         data_top=frame.y.end,
@@ -74,13 +78,14 @@ def line_chart(chart: LineChart, size: tuple[float, float] = (360, 232)) -> Mark
     )
 
 
-def _frame(chart: LineChart, lines: Sequence[Line], size: tuple[float, float]) -> Frame:
+def _frame(chart: LineChart, lines: Sequence[Line], size: tuple[float, float]) -> tuple[Frame, int]:
     xs = np.concatenate([line.xs for line in lines]) if lines else np.array([0.0, 1.0])
     ys = np.concatenate([line.ys for line in lines]) if lines else np.array([0.0, 1.0])
     low, high = float(xs.min()), float(xs.max())
     span = (low, high) if high > low else (low - 0.5, high + 0.5)
     room = max((width(line.label) for line in lines), default=0)
-    return Frame.around(span, chart.limits or domain(ys)[:2], size, min(room, LABEL_ROOM) + 14)
+    low, high, beyond = (*chart.limits, 0) if chart.limits else domain(ys)
+    return Frame.around(span, (low, high), size, min(room, LABEL_ROOM) + 14), beyond
 
 
 def _shade(edge: float | None, frame: Frame) -> Markup | None:

@@ -37,7 +37,7 @@ def drawable(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) & (np.abs(np.where(np.isfinite(values), values, 0)) <= DRAWABLE)
 
 
-def domain(values: np.ndarray, *, margin: float = 0.06, cut: float = 5.0) -> tuple[float, float, int]:
+def domain(values: np.ndarray, *, margin: float = 0.06, cut: float = 12.0) -> tuple[float, float, int]:
     """Return an axis range and how many values lie beyond it.
 
     A few wild values (the first steps, a spike) would press everything else flat. So where the extremes reach further

@@ -89,10 +89,8 @@ def make_metrics(tasks: list[Made], seeds: int, baselines: bool, warnings: tuple
 
     whole: dict[str, Any] = {
         "accord": "0.1.0",
-        "name": "census-income",
         "created": "2026-11-21T14:32:05+00:00",
-        "status": "complete",
-        "command": "accord fit census-income --targets income,never_married --seeds 3",
+        "interrupted": False,
         "tasks": [{"name": t.name, "kind": t.kind, "primary": t.primary, "metrics": t.metrics} for t in tasks],
         "seeds": list(range(seeds)),
         "rows": {"train": 179_571, "validation": 19_952, "test": 99_762},
@@ -143,7 +141,12 @@ def make_verdict(tasks: list[Made]) -> dict[str, Any]:
         "seeds; they do not cover another "
         "split of the data. With several tasks some interval excludes zero by chance more often than 1 in 20."
     )
-    return {"delta_m": {"value": 0.214, "low": 0.093, "high": 0.341}, "tasks": entries, "paragraph": paragraph}
+    return {
+        "delta_m": {"value": 0.214, "low": 0.093, "high": 0.341},
+        "tasks": entries,
+        "confidence": 0.95,
+        "paragraph": paragraph,
+    }
 
 
 def bins(label: str, rng) -> dict[str, Any]:
