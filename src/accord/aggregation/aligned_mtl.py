@@ -41,7 +41,8 @@ class AlignedMTL(PreferenceAggregator):
         preference: ``[T]`` relative importances ``p``; equal if ``None``.
 
     Source: Senushkin et al., Independent Component Alignment for Multi-Task Learning, 2023; the three scales are those
-    of the authors' code, which takes them over the singular values that are kept."""
+    of the authors' code, which takes them over the singular values that are kept.
+    """
 
     method: ClassVar[Method] = Method(
         title="Aligned-MTL",

@@ -19,10 +19,10 @@ class CAGrad(PreferenceAggregator):
     """Maximise the worst task's improvement within a ball around the mean gradient.
 
     ``max_d min_i <g_i, d>`` subject to ``|d - g_0| <= c |g_0|`` with ``g_0 = sum_i p_i g_i``; its solution is
-    ``d = g_0 + c |g_0| / |g_w| g_w`` for the ``w`` on the simplex that minimises ``<g_w, g_0> + c |g_0| |g_w|``. ``c =
-    0`` is averaging; as ``c`` grows the direction tends to MGDA's. With ``c < 1`` it converges to a stationary point of
-    the mean loss, and the ball keeps ``d`` within ``1 - c`` and ``1 + c`` times the length of ``g_0``, so conflict is
-    made smaller and not excluded.
+    ``d = g_0 + c |g_0| / |g_w| g_w`` for the ``w`` on the simplex that minimises ``<g_w, g_0> + c |g_0| |g_w|``. With
+    ``c = 0`` it averages; as ``c`` grows the direction tends to MGDA's. With ``c < 1`` it converges to a stationary
+    point of the mean loss, and the ball keeps ``d`` within ``1 - c`` and ``1 + c`` times the length of ``g_0``, so
+    conflict is made smaller and not excluded.
 
     Shapes: Jacobian ``[T, P]`` -> ``[P]``; Gramian ``[T, T]`` -> ``[T]``, non-negative. Cost O(T^3) times about five.
 
@@ -33,8 +33,9 @@ class CAGrad(PreferenceAggregator):
     Source: Liu et al., Conflict-Averse Gradient Descent for Multi-task Learning, 2021. Divided by ``1 + c``, as the
     authors' code does in one of its modes, so that tasks in agreement give back their gradient. The authors' code and
     its ports minimise in ``w`` with a general solver after adding a small constant to the norms, or treat gradients
-    below a fixed norm as 0; here the optimum is exact at any scale. A task with a gradient of 0 cannot be improved,
-    every direction is then a solution, and ``g_0`` is taken (peers return 0 and training stops)."""
+    below a fixed norm as 0; here the optimum is exact at any scale. A task with a gradient of 0 gains
+    from no direction; the others decide (peers return 0 and training stops).
+    """
 
     method: ClassVar[Method] = Method(
         title="CAGrad",

@@ -14,11 +14,11 @@ from accord.method import Method
 
 
 class IMTLG(StatelessGramianAggregator):
-    """Weight the gradients so that the update makes equal progress along each: ``<d, g_i / |g_i|>`` alike for all
-    ``i``.
+    """Weight the gradients so that the update makes equal progress along each.
 
-    With cosines ``K`` and norms ``n``: ``w_i = b_i / n_i`` where ``K b`` is constant, scaled so that ``sum |w_i| = 1``.
-    The direction does not change when a loss is multiplied by a positive number.
+    ``<d, g_i / |g_i|>`` is alike for all ``i``: with cosines ``K`` and norms ``n``: ``w_i = b_i / n_i`` where ``K b``
+    is constant, scaled so that ``sum |w_i| = 1``. The direction does not change when a loss is multiplied by a positive
+    number.
 
     Shapes: Jacobian ``[T, P]`` -> ``[P]``; Gramian ``[T, T]`` -> ``[T]``, of either sign. Cost O(T^3) after the
     Gramian.
@@ -28,7 +28,8 @@ class IMTLG(StatelessGramianAggregator):
     more tasks some can be, and the sum may then pass through 0 (an unbounded step) or below (a step uphill for all
     tasks), so the absolute sum is used. The closed form of the paper inverts a singular matrix when gradients are
     dependent; the least-norm solution is taken here, and if an equal projection is only possible at 0 (gradients in
-    balance) the update is 0. A gradient of 0 has no direction to project on, and is left out (peers return NaN)."""
+    balance) the update is 0. A gradient of 0 has no direction to project on, and is left out (peers return NaN).
+    """
 
     method: ClassVar[Method] = Method(
         title="IMTL-G",

@@ -28,7 +28,8 @@ class MGDA(StatelessGramianAggregator):
     2018. The latter's code and its descendants run Frank-Wolfe or a projected search for a fixed number of steps, which
     is off by an order of magnitude once gradient norms spread over three decades; here the quadratic programme is
     solved by an active set method. Their normalisations of the gradients are not part of the method and are not
-    applied."""
+    applied.
+    """
 
     method: ClassVar[Method] = Method(
         title="MGDA",

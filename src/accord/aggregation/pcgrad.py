@@ -29,7 +29,8 @@ class PCGrad(StatelessGramianAggregator):
 
     Source: Yu et al., Gradient Surgery for Multi-Task Learning, 2020. The paper adds the projected gradients up; here
     they are averaged, so that tasks in agreement keep the common scale (T times the learning rate gives the paper's
-    step). A zero gradient conflicts with nobody."""
+    step). A zero gradient conflicts with nobody.
+    """
 
     method: ClassVar[Method] = Method(
         title="PCGrad",

@@ -1,5 +1,4 @@
 """Jacobian descent without conflict: the mean of the gradients, each projected to where nobody objects."""
-to."""
 
 from __future__ import annotations
 
@@ -29,7 +28,8 @@ class UPGrad(PreferenceAggregator):
     Source: Quinton and Rey, Jacobian Descent for Multi-Objective Optimization, 2024. The authors' library adds a ridge
     to the Gramian and treats small gradients as 0, so that its update conflicts once one gradient is a hundred times
     smaller than another, and becomes the mean below a norm of 1e-2. Neither is needed: the projection is exact at any
-    relative and any absolute scale. """
+    relative and any absolute scale.
+    """
 
     method: ClassVar[Method] = Method(
         title="UPGrad",
