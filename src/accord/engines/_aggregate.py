@@ -9,7 +9,7 @@ from accord.balancer import Aggregator, GramianAggregator
 from accord.engines._autograd import add_to_grad, pull, unit
 from accord.engines._call import Call
 from accord.engines._engine import Derivatives, Engine, columns
-from accord.engines._health import check_finite, healthy
+from accord.engines._health import check_finite, healthy, magnitudes, not_finite
 from accord.engines._reentrant import Captured
 from accord.engines.auto import Auto
 from accord.engines.loop import Loop
@@ -33,8 +33,11 @@ def aggregate(call: Call, aggregator: Aggregator) -> Step:
     hidden = isinstance(engine, Captured)
     common = () if hidden else call.common()
     keep = call.retain or call.at is not None or bool(common)
+    if not hidden:
+        call.graph.open()
     found = engine.differentiate(call.problem(heads=not hidden, keep=keep))
-    gramian, active, skipped = healthy(found.gramian(), objectives)
+    ill = not_finite({task: magnitudes(gradients) for task, gradients in enumerate(found.heads)})
+    gramian, active, skipped = healthy(found.gramian(), objectives, ill)
     chosen = active.tolist()
     weights, direction = _direction(call, aggregator, found, gramian, active)
     passing = pull(*_roots(call, [factor * on for on in chosen]), common, keep=call.retain)

@@ -22,9 +22,9 @@ _REMEDIES = (
         "the graph of these losses was freed by an earlier backward: pass retain_graph=True to the earlier one",
     ),
     (
-        "Checkpointing is not compatible with .grad()",
-        "a checkpoint with use_reentrant=True cannot be differentiated by parameter: use use_reentrant=False, or "
-        'accord.backward(..., engine="loop")',
+        "from the 'Sparse",
+        "a shared parameter has sparse gradients, and one dense row per task would be made of them: use sparse=False "
+        "in this embedding, or leave it out of shared",
     ),
 )
 

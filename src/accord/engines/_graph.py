@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+from accord.errors import ConfigurationError
+
 COMMON = -1
 
 
@@ -33,6 +35,19 @@ class Graph:
     def holder(self, tensor: Tensor) -> int | None:
         """Return the task that alone reaches ``tensor``, ``COMMON``, or ``None`` when no task does."""
         return self.owner.get(get_gradient_edge(tensor).node)
+
+    def open(self) -> Graph:
+        """Return this graph if all of the model is in it.
+
+        Raises:
+            ConfigurationError: some is hidden in a reentrant checkpoint, whose parameters would seem to be unused.
+        """
+        if self.hides:
+            raise ConfigurationError(
+                "a checkpoint with use_reentrant=True hides its parameters from the graph: use use_reentrant=False "
+                '(an aggregator in accord.backward with engine="loop" copes with it)'
+            )
+        return self
 
 
 def explore(starts: Iterable[tuple[int, GradientEdge]]) -> Graph:

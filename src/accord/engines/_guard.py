@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from accord.engines._graph import Graph
+from accord.engines._health import magnitudes
 
 Inputs = tuple[Tensor | None, ...]
 
@@ -39,19 +40,20 @@ def guarded(graph: Graph) -> Iterator[dict[int, list[Tensor]]]:
             handle.remove()
 
 
-def _filter(ports: list[int], seen: list[Tensor]) -> Callable[[Inputs, Inputs], Inputs | None]:
-    def hook(inputs: Inputs, _: Inputs) -> Inputs | None:
-        cleaned = list(inputs)
-        for i in ports:
-            gradient = inputs[i]
-            if gradient is not None and not gradient.is_sparse:
-                largest = torch.linalg.vector_norm(gradient.detach(), float("inf"))
-                seen.append(largest)
-                # On accelerators the choice is made there: asking would stop the queue once per task.
-                if gradient.device.type != "cpu":
-                    cleaned[i] = torch.where(largest.isfinite(), gradient, 0)
-                elif not bool(largest.isfinite()):
-                    cleaned[i] = torch.zeros_like(gradient)
-        return tuple(cleaned)
+def _filter(ports: list[int], seen: list[Tensor]) -> Callable[[Inputs, Inputs], Inputs]:
+    def hook(inputs: Inputs, _: Inputs) -> Inputs:
+        return tuple(_pass(gradient, seen) if i in ports else gradient for i, gradient in enumerate(inputs))
 
     return hook
+
+
+def _pass(gradient: Tensor | None, seen: list[Tensor]) -> Tensor | None:
+    """Note how large ``gradient`` is, and return it if it is finite, else zeros."""
+    sizes = magnitudes([gradient])
+    seen += sizes
+    if gradient is None or not sizes:
+        return gradient
+    # On accelerators the choice is made there: asking would stop the queue once per task.
+    if gradient.device.type != "cpu":
+        return torch.where(sizes[0].isfinite(), gradient, 0)
+    return gradient if bool(sizes[0].isfinite()) else torch.zeros_like(gradient)

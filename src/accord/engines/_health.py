@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -13,26 +15,48 @@ from accord.errors import AccordError, NonFiniteLossWarning
 _REASON = "its gradient is not finite"
 
 
-def healthy(gramian: Tensor, objectives: Objectives) -> tuple[Tensor, Tensor, dict[str, str]]:
+def healthy(
+    gramian: Tensor, objectives: Objectives, ill: Mapping[int, float] | None = None
+) -> tuple[Tensor, Tensor, dict[str, str]]:
     """Return the Gramian without the tasks whose gradient is not finite, the tasks left, and why others are not.
+
+    Args:
+        gramian: ``[T, T]``.
+        objectives: the losses of this step.
+        ill: tasks already known to be so, with the magnitude of their gradient.
 
     Warns:
         NonFiniteLossWarning: names each task whose loss is finite and whose gradient is not.
     """
-    good = gramian.diagonal().isfinite()
-    skipped = dict(objectives.skipped)
-    if not bool(good.all()):
-        ill = (~good).nonzero().flatten().tolist()
-        skipped |= report(objectives, {task: float(gramian[task, task].clamp(min=0).sqrt()) for task in ill})
-        gramian = torch.where(good[:, None] & good, gramian, 0.0)
-    return gramian, objectives.active & good.to(objectives.active.device), skipped
+    norms = gramian.diagonal().tolist()
+    ill = {task: norm for task, norm in enumerate(norms) if not isfinite(norm)} | dict(ill or {})
+    if not ill:
+        return gramian, objectives.active, dict(objectives.skipped)
+    good = torch.tensor([task not in ill for task in range(len(norms))], device=gramian.device)
+    active = objectives.active & good.to(objectives.active.device)
+    return torch.where(good[:, None] & good, gramian, 0.0), active, objectives.skipped | report(objectives, ill)
+
+
+def magnitudes(gradients: Iterable[Tensor | None]) -> list[Tensor]:
+    """Return the largest magnitude in each of ``gradients``, NaN where one is NaN; sparse and absent ones left out."""
+    present = [gradient for gradient in gradients if gradient is not None and not gradient.is_sparse]
+    return [torch.linalg.vector_norm(gradient, torch.inf) for gradient in present if gradient.numel()]
+
+
+def not_finite(sizes: Mapping[int, Sequence[Tensor]]) -> dict[int, float]:
+    """Return the tasks among whose magnitudes ``sizes`` one is not finite, with that one."""
+    flat = [(task, size) for task, several in sizes.items() for size in several]
+    if not flat:
+        return {}
+    values = torch.stack([size.float() for _, size in flat]).tolist()
+    return {task: value for (task, _), value in zip(flat, values, strict=True) if not isfinite(value)}
 
 
 def report(objectives: Objectives, norms: dict[int, float]) -> dict[str, str]:
-    """Warn of each task in ``norms`` (task -> norm of its gradient) and return the reasons by name."""
+    """Warn of each task in ``norms`` (task -> size of its gradient) and return the reasons by name."""
     for task, norm in norms.items():
         warnings.warn(
-            f"task {objectives.names[task]!r} is left out of this step: its gradient is not finite (norm {norm}) "
+            f"task {objectives.names[task]!r} is left out of this step: its gradient is not finite ({norm}) "
             f"though its loss is {objectives.values[task].item():.6g}",
             NonFiniteLossWarning,
             stacklevel=6,

@@ -33,7 +33,11 @@ class Split:
 
 
 def split(problem: Problem) -> Split:
-    """Run the heads: one short backward per task. Cost: all heads once, whatever the size of the trunk."""
+    """Run the heads: one short backward per task.
+
+    Cost: all heads once, whatever the size of the trunk. Where a task enters the trunk at several depths, autograd also
+    walks the part of the trunk between them, once per such task.
+    """
     started = problem.objectives.started()
     graph = problem.graph
     tasks = range(len(problem.objectives.names))
@@ -60,7 +64,7 @@ def _head(
     # the hooks people registered there, and would go through them again on its way down.
     caught = _catch(graph, task, entered)
     try:
-        found = pull([edge], [unit(edge)], [*wanted, *stops], keep=problem.keep)
+        found = pull([edge], [unit(edge)], [*wanted, *stops], keep=problem.keep or len(stops) > 1)
     finally:
         for handle in caught:
             handle.remove()

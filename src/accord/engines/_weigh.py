@@ -8,9 +8,8 @@ from torch import Tensor, autograd
 from accord.balancer import Weighting
 from accord.engines._autograd import explained, unit
 from accord.engines._call import Call
-from accord.engines._graph import Graph
 from accord.engines._guard import guarded
-from accord.engines._health import check_finite, healthy, report
+from accord.engines._health import check_finite, healthy, magnitudes, not_finite, report
 from accord.engines.step import Step
 
 
@@ -19,6 +18,7 @@ def weigh(call: Call, weighting: Weighting) -> Step:
     objectives = call.objectives
     gramian, active, skipped = None, objectives.active, objectives.skipped
     if weighting.method.needs == "gramian" and bool(active.any()):
+        call.graph.open()
         found = call.engine.differentiate(call.problem(heads=False, keep=True))
         gramian, active, skipped = healthy(found.gramian(), objectives)
     slopes = torch.zeros_like(objectives.values)
@@ -55,17 +55,11 @@ def _descend(call: Call, slopes: Tensor, chosen: list[bool]) -> dict[int, float]
             retain_graph=call.retain,
             inputs=inputs,
         )
-    ill = {task: max(map(float, sizes)) for task, sizes in seen.items() if sizes and not _finite(sizes)}
-    _discard(call.graph, ill)
-    return ill
-
-
-def _finite(sizes: list[Tensor]) -> bool:
-    return bool(torch.stack(sizes).isfinite().all())
-
-
-def _discard(graph: Graph, ill: dict[int, float]) -> None:
-    # Their gradients were already added to; what earlier micro-batches had left there cannot be told apart any more.
+    for task, _ in started:
+        seen.setdefault(task, []).extend(magnitudes([leaf.grad for leaf in call.graph.leaves[task]]))
+    ill = not_finite(seen)
     for task in ill:
-        for leaf in graph.leaves[task]:
+        for leaf in call.graph.leaves[task]:
+            # Already added to; what earlier micro-batches had left here cannot be told apart any more.
             leaf.grad = None
+    return ill

@@ -72,6 +72,6 @@ def _differentiate(
     chosen = find_engine(engine)
     objectives = read_losses(losses, tasks)
     parameters = read_parameters(shared)
-    graph = explore(objectives.started())
+    graph = explore(objectives.started()).open()
     nothing = ((),) * len(objectives.names)
     return objectives, chosen.differentiate(Problem(objectives, parameters, graph, nothing, retain_graph))

@@ -1,0 +1,63 @@
+"""Compiled modules: one backward per task through code that expects a single one."""
+
+import pytest
+import torch
+from tests.engines import balancers, zoo
+from torch import nn
+
+import accord
+from accord.errors import ConfigurationError
+
+
+def gradients(module):
+    return [p.grad.clone() for p in module.parameters()]
+
+
+@pytest.fixture
+def model():
+    torch.compiler.reset()
+    yield nn.ModuleList([zoo.mlp_trunk(), zoo.Heads(5)])
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("engine", ["loop", "auto"])
+def test_compiled_trunk(model, engine):
+    trunk, heads = model
+    x = torch.randn(6, 4)
+    accord.backward(heads.losses(trunk(x)), trunk.parameters(), balancers.Unit())
+    wanted = gradients(model)
+    model.zero_grad()
+    with torch._functorch.config.patch(donated_buffer=False):
+        compiled = torch.compile(trunk, backend="aot_eager")
+        accord.backward(heads.losses(compiled(x)), trunk.parameters(), balancers.Unit(), engine=engine)
+    for found, expected in zip(gradients(model), wanted, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_a_weighting_needs_no_setting(model):
+    trunk, heads = model
+    losses = heads.losses(torch.compile(trunk, backend="aot_eager")(torch.randn(6, 4)))
+    accord.backward(losses, trunk.parameters(), balancers.Equal())
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler itself uses what it deprecates
+def test_inductor(model):
+    trunk, heads = model
+    x = torch.randn(6, 4)
+    accord.backward(heads.losses(trunk(x)), trunk.parameters(), balancers.Unit())
+    wanted = gradients(model)
+    model.zero_grad()
+    losses = heads.losses(torch.compile(trunk)(x))
+    with pytest.raises(ConfigurationError, match="donated_buffer = False"):
+        accord.backward(losses, trunk.parameters(), balancers.Unit())
+    torch.compiler.reset()
+    with torch._functorch.config.patch(donated_buffer=False):
+        losses = heads.losses(torch.compile(trunk)(x))
+        with pytest.raises(ConfigurationError, match=r'no vectorised backward.*engine="loop"'):
+            accord.backward(losses, trunk.parameters(), balancers.Unit(), engine="batched", retain_graph=True)
+        model.zero_grad()
+        accord.backward(losses, trunk.parameters(), balancers.Unit())
+    for found, expected in zip(gradients(model), wanted, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,68 @@
+"""Every engine on every model of the zoo, against plain autograd and against each other."""
+
+import pytest
+import torch
+from tests.engines import balancers, zoo
+
+import accord
+from accord.engines import Batched
+
+ENGINES = ["loop", "auto", "batched", Batched(chunk=2)]
+# One vectorised backward does not exist for these; the engine must say so rather than be wrong.
+UNBATCHED: set[str] = set()
+
+
+def oracle(case: zoo.Case) -> torch.Tensor:
+    """Row by row with an ordinary backward of each loss."""
+    rows = []
+    for loss in case.losses.values():
+        for parameter in case.shared:
+            parameter.grad = None
+        loss.backward(retain_graph=True)
+        pieces = [p.grad if p.grad is not None else torch.zeros_like(p) for p in case.shared if p.requires_grad]
+        rows.append(torch.cat([piece.reshape(-1).double() for piece in pieces]))
+    case.module.zero_grad()
+    return torch.stack(rows)
+
+
+def tolerance(case: zoo.Case) -> float:
+    return 2e-2 if any(p.dtype == torch.bfloat16 for p in case.shared) else 2e-6
+
+
+def close(found: torch.Tensor, wanted: torch.Tensor, tolerance: float, scale: float | None = None) -> None:
+    scale = scale or wanted.abs().max().item() or 1.0
+    assert found.shape == wanted.shape
+    assert (found.double() - wanted.double()).abs().max().item() <= tolerance * scale
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_jacobian_and_gramian_match_plain_autograd(name, engine):
+    case = zoo.build(name)
+    wanted = oracle(case)
+    close(accord.jacobian(case.losses, case.shared, engine=engine), wanted, tolerance(case))
+    gramian = accord.gramian(case.losses, case.shared, engine=engine)
+    assert gramian.dtype == torch.float64
+    close(gramian, wanted @ wanted.T, 10 * tolerance(case))
+    assert all(p.grad is None for p in case.module.parameters())
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_mean_and_sum_are_those_of_the_losses(name, engine):
+    for balancer, reduce in (
+        (balancers.Mean(), torch.mean),
+        (balancers.Sum(), torch.sum),
+        (balancers.Equal(), torch.mean),
+    ):
+        case = zoo.build(name)
+        reduce(torch.stack(list(case.losses.values()))).backward(retain_graph=True)
+        wanted = [p.grad for p in case.module.parameters()]
+        scale = max(gradient.abs().max().item() for gradient in wanted if gradient is not None)
+        case.module.zero_grad()
+        accord.backward(case.losses, shared=case.shared, balancer=balancer, engine=engine)
+        for parameter, gradient in zip(case.module.parameters(), wanted, strict=True):
+            assert (parameter.grad is None) == (gradient is None)
+            if gradient is not None:
+                assert parameter.grad.dtype == parameter.dtype
+                close(parameter.grad, gradient, tolerance(case), scale)
