@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from accord.data.encoder import FeatureEncoder
     from accord.data.features import FeatureLayout, Features
     from accord.data.infer import infer_schema
+    from accord.data.leakage import Leak, find_leakage
     from accord.data.open import open_table
     from accord.data.schema import Column, Schema
+    from accord.data.splits import Split, split
     from accord.data.store import read_parquet, replacing, write_parquet
     from accord.data.table import Table, concat
     from accord.data.text import TextEncoder
@@ -25,14 +27,18 @@ _HOMES = {
     "FeatureEncoder": "encoder",
     "FeatureLayout": "features",
     "Features": "features",
+    "Leak": "leakage",
     "Schema": "schema",
+    "Split": "splits",
     "Table": "table",
     "TextEncoder": "text",
     "concat": "table",
+    "find_leakage": "leakage",
     "infer_schema": "infer",
     "open_table": "open",
     "read_parquet": "store",
     "replacing": "store",
+    "split": "splits",
     "write_parquet": "store",
 }
 
@@ -41,15 +47,19 @@ __all__ = [
     "FeatureEncoder",
     "FeatureLayout",
     "Features",
+    "Leak",
     "Schema",
+    "Split",
     "Table",
     "TextEncoder",
     "concat",
     "datasets",
+    "find_leakage",
     "infer_schema",
     "open_table",
     "read_parquet",
     "replacing",
+    "split",
     "write_parquet",
 ]
 

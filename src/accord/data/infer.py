@@ -29,6 +29,7 @@ def infer_schema(
 ) -> Schema:
     """Return what each column of ``table`` is and whether a model should read it.
 
+    Columns that the data set itself declares to be no features are dropped too, unless an override names their kind.
     Kinds are decided on a random sample of rows; that a column is constant or a duplicate, which would drop it, is then
     checked on all rows. Constants, exact duplicates of an earlier feature, identifiers and nested columns are dropped,
     each with its reason. A target is never dropped, and a feature that equals a target is left to ``find_leakage``,
@@ -83,6 +84,8 @@ def _column(table: Table, name: str, profiles: Mapping[str, Profile], target: bo
         kind, reason = "categorical" if is_text(facts.type) else "numeric", "nearly constant"
     if override == "drop":
         role, reason = "dropped", "dropped by you"
+    elif name in table.excluded and not target and not override:
+        role, reason = "dropped", table.excluded[name]
     elif override:
         kind, reason, form = _corrected(facts, override)
     elif not target and kind not in USABLE:

@@ -28,6 +28,7 @@ class Table:
         missing: texts that count as missing besides null and NaN.
         parts: row ranges of given parts (``{"train": range(...), "test": range(...)}``), empty when there are none.
         test: the given test rows as a table of their own, when the source has them.
+        excluded: columns that are known to be no features, such as row weights, each with the reason.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Table:
         missing: frozenset[str] = MISSING,
         parts: Mapping[str, range] | None = None,
         test: Table | None = None,
+        excluded: Mapping[str, str] | None = None,
     ) -> None:
         if not pieces:
             raise DataError(f"{source}: no table was given")
@@ -46,6 +48,7 @@ class Table:
         self.missing = missing
         self.parts: dict[str, range] = dict(parts or {})
         self.test = test
+        self.excluded: dict[str, str] = dict(excluded or {})
         schema = self._pieces[0].schema
         self.names: tuple[str, ...] = tuple(schema.names)
         self.types: dict[str, str] = {f.name: str(value_type(f.type)) for f in schema}
@@ -179,7 +182,8 @@ class Table:
         return arrow().schema(fields).empty_table()
 
     def _memory(self, table: Any) -> Table:
-        return Table([arrow("dataset").dataset(table)], source=self.source, missing=self.missing)
+        piece = arrow("dataset").dataset(table)
+        return Table([piece], source=self.source, missing=self.missing, excluded=self.excluded)
 
 
 def concat(parts: Mapping[str, Table]) -> Table:
@@ -192,7 +196,9 @@ def concat(parts: Mapping[str, Table]) -> Table:
     ends = np.cumsum([0, *(table.num_rows for table in tables)]).tolist()
     ranges = {name: range(a, b) for name, a, b in zip(parts, ends[:-1], ends[1:], strict=True)}
     pieces = [piece for table in tables for piece in table._pieces]
-    return Table(pieces, source=" + ".join(table.source for table in tables), missing=tables[0].missing, parts=ranges)
+    first = tables[0]
+    source = " + ".join(table.source for table in tables)
+    return Table(pieces, source=source, missing=first.missing, parts=ranges, excluded=first.excluded)
 
 
 def sample_rows(total: int, rows: int, seed: int) -> np.ndarray:
