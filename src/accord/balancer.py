@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from accord.errors import NonFiniteGradientError
+from accord.errors import NonFiniteError
 from accord.method import Method
 
 
@@ -109,7 +109,7 @@ class GramianAggregator(Aggregator):
         They have the Gramian's dtype and device (float32 if it is half precision).
 
         Raises:
-            NonFiniteGradientError: the Gramian of the active tasks is not finite.
+            NonFiniteError: the Gramian of the active tasks is not finite.
         """
 
 
@@ -133,7 +133,7 @@ def solve_active(solve: Callable[[Tensor], Tensor], gramian: Tensor, active: Ten
     Where all gradients are 0 every weight gives the same direction, and ``1/T`` each is returned.
 
     Raises:
-        NonFiniteGradientError: the Gramian of the active tasks is not finite.
+        NonFiniteError: the Gramian of the active tasks is not finite.
     """
     kept = torch.arange(len(gramian)) if active is None else active.nonzero().squeeze(1).cpu()
     part = gramian.detach().to("cpu", torch.float64)[kept][:, kept]
@@ -145,10 +145,10 @@ def solve_active(solve: Callable[[Tensor], Tensor], gramian: Tensor, active: Ten
 
 
 def check_finite(gramian: Tensor, tasks: Tensor) -> None:
-    """Raise a :class:`NonFiniteGradientError` that names the tasks whose own entry (or any other) is not finite."""
+    """Raise a :class:`NonFiniteError` that names the tasks whose own entry (or any other) is not finite."""
     if not bool(gramian.isfinite().all()):
         wrong = tasks[~gramian.diagonal().isfinite()].tolist() or tasks[~gramian.isfinite().all(dim=1)].tolist()
-        raise NonFiniteGradientError(
+        raise NonFiniteError(
             f"the gradients of task(s) {wrong} are not finite; leave them out with active=, a bool tensor [T], "
             "or let accord.backward do so"
         )

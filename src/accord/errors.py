@@ -39,8 +39,8 @@ class MissingExtraError(AccordError, ImportError):
         super().__init__(f'{job} needs {package}, which is not installed: pip install "accord[{extra}]"')
 
 
-class NonFiniteGradientError(AccordError, ArithmeticError):
-    """A gradient that a balancer was handed is not finite, and no task was named as inactive for it."""
+class NonFiniteError(AccordError, ArithmeticError):
+    """A gradient or loss that a balancer was handed is not finite, and its task was not named as inactive."""
 
 
 class NonFiniteLossWarning(UserWarning):

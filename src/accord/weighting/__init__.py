@@ -1,0 +1,19 @@
+"""Weightings: losses, their history or their gradients' norms in, weights on whole losses out."""
+
+from accord.balancer import DirectWeighting, LearnedWeighting, Weighting
+from accord.weighting.dynamic_weight_average import DynamicWeightAverage
+from accord.weighting.fixed import Fixed
+from accord.weighting.grad_norm import GradNorm
+from accord.weighting.random_loss_weighting import RandomLossWeighting
+from accord.weighting.uncertainty import Uncertainty
+
+__all__ = [
+    "DirectWeighting",
+    "DynamicWeightAverage",
+    "Fixed",
+    "GradNorm",
+    "LearnedWeighting",
+    "RandomLossWeighting",
+    "Uncertainty",
+    "Weighting",
+]
