@@ -29,12 +29,9 @@ class Balancer(nn.Module, ABC):
 
     method: ClassVar[Method]
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        for name, buffer in self._buffers.items():
-            saved = state_dict.get(prefix + name)
-            if buffer is not None and isinstance(saved, Tensor) and saved.shape != buffer.shape:
-                self._buffers[name] = buffer.new_zeros(saved.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_load_state_dict_pre_hook(_take_sizes)
 
 
 class Weighting(Balancer):
@@ -152,6 +149,13 @@ def check_finite(gramian: Tensor, tasks: Tensor) -> None:
             f"the gradients of task(s) {wrong} are not finite; leave them out with active=, a bool tensor [T], "
             "or let accord.backward do so"
         )
+
+
+def _take_sizes(module: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    for name, buffer in module.named_buffers(recurse=False):
+        saved = state_dict.get(prefix + name)
+        if isinstance(saved, Tensor) and saved.shape != buffer.shape and 0 in (saved.numel(), buffer.numel()):
+            module.register_buffer(name, buffer.new_zeros(saved.shape))
 
 
 def keep(losses: Tensor, active: Tensor | None) -> Tensor:
