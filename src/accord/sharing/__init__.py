@@ -7,10 +7,12 @@ from accord.sharing.mlp import MLP
 from accord.sharing.mmoe import MMoE
 from accord.sharing.model import MultiTaskModel
 from accord.sharing.omoe import OMoE
+from accord.sharing.ple import PLE
 from accord.sharing.stem import FeatureStem
 
 __all__ = [
     "MLP",
+    "PLE",
     "FeatureStem",
     "HardSharing",
     "Heads",

@@ -53,6 +53,7 @@ class TargetEncoder(ABC):
         default_metrics: those reported when the task names none.
         options: the kind-specific task options it reads.
         several_columns: whether it takes more than one label column.
+        probabilities: whether predictions are probabilities of classes or labels, whose calibration can be judged.
     """
 
     task: Task
@@ -64,6 +65,7 @@ class TargetEncoder(ABC):
     default_metrics: ClassVar[tuple[str, ...]]
     options: ClassVar[frozenset[str]] = frozenset()
     several_columns: ClassVar[bool] = False
+    probabilities: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         TargetEncoder.kinds[cls.kind] = cls

@@ -80,6 +80,7 @@ class Binary(TargetEncoder):
     metric_names: ClassVar[tuple[str, ...]] = tuple(metric.name for metric in _METRICS)
     default_metrics: ClassVar[tuple[str, ...]] = ("auc", "average_precision", "log_loss", "brier", "accuracy", "f1")
     options: ClassVar[frozenset[str]] = frozenset({"positive", "class_weights"})
+    probabilities: ClassVar[bool] = True
 
     @classmethod
     def learn(cls, task: Task, labels: Labels) -> Self:

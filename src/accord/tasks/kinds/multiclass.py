@@ -81,6 +81,7 @@ class Multiclass(TargetEncoder):
     metric_names: ClassVar[tuple[str, ...]] = tuple(metric.name for metric in _METRICS)
     default_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "auc")
     options: ClassVar[frozenset[str]] = frozenset({"classes", "class_weights"})
+    probabilities: ClassVar[bool] = True
 
     @classmethod
     def learn(cls, task: Task, labels: Labels) -> Self:

@@ -2,8 +2,10 @@
 
 from accord.tasks.metrics.decision import ACCURACY, BALANCED_ACCURACY, F1, MACRO_F1, MATTHEWS, top_k
 from accord.tasks.metrics.error import MAE, POISSON_DEVIANCE, R2, RMSE
+from accord.tasks.metrics.interval import coverage_error, middle_error, pinball
 from accord.tasks.metrics.metric import Metric, Scorer, over_columns
 from accord.tasks.metrics.probability import BRIER, LOG_LOSS
+from accord.tasks.metrics.rank import QUADRATIC_KAPPA, RANK_ACCURACY, RANK_ERROR
 from accord.tasks.metrics.ranking import AUC, AVERAGE_PRECISION, SPEARMAN
 
 __all__ = [
@@ -18,11 +20,17 @@ __all__ = [
     "MAE",
     "MATTHEWS",
     "POISSON_DEVIANCE",
+    "QUADRATIC_KAPPA",
     "R2",
+    "RANK_ACCURACY",
+    "RANK_ERROR",
     "RMSE",
     "SPEARMAN",
     "Metric",
     "Scorer",
+    "coverage_error",
+    "middle_error",
     "over_columns",
+    "pinball",
     "top_k",
 ]
