@@ -19,7 +19,7 @@ copyright = "Accord maintainers, Apache-2.0"
 version = release = accord.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated/*.md"]  # the latter are included by pages
 myst_heading_anchors = 3
 autodoc_typehints = "none"  # signatures show them already
 napoleon_use_ivar = True

@@ -40,7 +40,7 @@ def direction(cls: Any) -> str:
         cone(),
         arrow(GRADIENTS[0], GREY, "task 1"),
         arrow(GRADIENTS[1], GREY, "task 2"),
-        arrow(mean, TEXT, "mean", dash="5 4"),
+        arrow(mean, TEXT, "mean", dash="5 4", left=True),
         arrow(update, BLUE, cls.method.title),
     ]
     return svg(360, 240, marks)
@@ -61,7 +61,7 @@ def place(point: Tensor) -> tuple[float, float]:
     return 180 + 95 * float(point[0]), 190 - 95 * float(point[1])
 
 
-def arrow(end: Tensor, colour: str, label: str, dash: str = "") -> str:
+def arrow(end: Tensor, colour: str, label: str, dash: str = "", left: bool = False) -> str:
     """Draw an arrow from the origin."""
     (x0, y0), (x, y) = place(torch.zeros(2)), place(end)
     angle, size = math.atan2(y - y0, x - x0), 8
@@ -70,7 +70,8 @@ def arrow(end: Tensor, colour: str, label: str, dash: str = "") -> str:
         f'<line x1="{x0}" y1="{y0}" x2="{x:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="2" '
         f'stroke-dasharray="{dash}"/>'
         f'<polygon points="{x:.1f},{y:.1f} {head}" fill="{colour}"/>'
-        f'<text x="{x + 8:.1f}" y="{y - 6:.1f}" fill="{colour}">{label}</text>'
+        f'<text x="{x + (-6 if left else 8):.1f}" y="{y - 6:.1f}" fill="{colour}" '
+        f'text-anchor="{"end" if left else "start"}">{label}</text>'
     )
 
 

@@ -125,7 +125,7 @@ def fit(
     if write_spec:
         runs.write_spec(plan, write_spec)
     if dry_run:
-        print(runs.describe(plan))
+        runs.show(plan)
         return 0
     where = out or free_directory(source)
     return runs.execute(plan, where, resume=resume, progress=make_progress(), trackers=split_names(tracker))

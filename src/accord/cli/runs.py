@@ -52,9 +52,22 @@ def _divide(targets: Sequence[str]) -> tuple[list[Task], list[str]]:
     return tasks, inferred
 
 
-def describe(plan: Plan) -> str:
-    """Return the inferred columns, what looks suspicious, and the specification as YAML."""
-    return f"{plan}\n\n{plan.spec.to_yaml()}"
+def show(plan: Plan) -> None:
+    """Print the inferred columns, what nearly gives a target away, and the specification as YAML."""
+    from rich.console import Console
+
+    from accord.data import find_leakage
+    from accord.data.show import schema_table
+
+    console = Console()
+    if console.is_terminal:
+        console.print(schema_table(plan.schema))
+    else:
+        print(plan)
+    targets = [column for task in plan.spec.parsed_tasks() for column in task.columns]
+    for leak in find_leakage(plan.table, plan.schema, targets):
+        print(f"LEAKAGE? {leak}")
+    print(f"\n{plan.spec.to_yaml()}")
 
 
 def write_spec(plan: Plan, path: Path) -> None:
