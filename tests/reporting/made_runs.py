@@ -163,26 +163,25 @@ def bins(label: str, rng) -> dict[str, Any]:
     }
 
 
+@dataclass
+class Chunk:
+    """Rows of the history that differ in step and value only."""
+
+    run: str
+    seed: int
+    phase: str
+    name: str
+    steps: np.ndarray
+    values: np.ndarray
+    task: str = ""
+    other: str = ""
+
+
 def make_history(
     tasks: list[Made], seeds: int, steps: int, every: int, evaluations: int, baselines: bool, rng
-) -> dict[str, list]:
-    rows: dict[str, list] = {k: [] for k in ("run", "seed", "step", "phase", "name", "task", "other", "value")}
+) -> list[Chunk]:
+    chunks: list[Chunk] = []
     at = np.unique(np.linspace(1, steps, max(steps // every, 1)).astype(int))
-
-    def add(run: str, seed: int, phase: str, name: str, where, values, task: str = "", other: str = "") -> None:
-        n = len(where)
-        for key, value in (
-            ("run", run),
-            ("seed", seed),
-            ("phase", phase),
-            ("name", name),
-            ("task", task),
-            ("other", other),
-        ):
-            rows[key] += [value] * n
-        rows["step"] += [int(s) for s in where]
-        rows["value"] += [float(v) for v in values]
-
     evals = np.unique(np.linspace(steps / evaluations, steps, evaluations).astype(int))
     for seed in range(seeds):
         for i, task in enumerate(tasks):
@@ -190,30 +189,34 @@ def make_history(
                 slower = 1.0 if run == "joint" else 1.35
                 decay = np.exp(-at / steps * 9 / slower)
                 loss = task.loss * (1 + 2.2 * decay + rng.normal(0, 0.05, len(at)) * (0.6 + decay))
-                add(run, seed, "train", "loss", at, loss, task.name)
+                chunks.append(Chunk(run, seed, "train", "loss", at, loss, task.name))
                 level = task.joint if run == "joint" else task.single
                 worse = -0.08 if task.metrics[task.primary]["higher_is_better"] else 0.3
-                curve = level * (1 + worse * np.exp(-evals / steps * 6 / slower)) + rng.normal(
-                    0, task.half / 3, len(evals)
-                )
-                add(run, seed, "validation", task.primary, evals, curve, task.name)
+                curve = level * (1 + worse * np.exp(-evals / steps * 6 / slower))
+                curve += rng.normal(0, task.half / 3, len(evals))
+                chunks.append(Chunk(run, seed, "validation", task.primary, evals, curve, task.name))
             drift = (1 + 0.5 * np.sin(i + 3 * at / steps)) / len(tasks) + rng.normal(0, 0.01, len(at))
-            add("joint", seed, "train", "weight", at, drift, task.name)
+            chunks.append(Chunk("joint", seed, "train", "weight", at, drift, task.name))
             for j in range(i + 1, len(tasks)):
-                base = 0.6 * np.cos(1.7 * i + 2.3 * j)
-                cosine = np.clip(base - 0.5 * at / steps + rng.normal(0, 0.12, len(at)), -1, 1)
-                add("joint", seed, "train", "cosine", at, cosine, task.name, tasks[j].name)
-    return rows
+                cosine = 0.6 * np.cos(1.7 * i + 2.3 * j) - 0.5 * at / steps + rng.normal(0, 0.12, len(at))
+                pair = (task.name, tasks[j].name)
+                chunks.append(Chunk("joint", seed, "train", "cosine", at, np.clip(cosine, -1, 1), *pair))
+    return chunks
 
 
-def write_history(path: Path, rows: dict[str, list]) -> None:
-    n = len(rows["value"])
-    steps = np.asarray(rows["step"], dtype=np.int64)
-    text = {key: pa.array(rows[key], pa.string()) for key in ("run", "phase", "name", "task", "other")}
+def write_history(path: Path, chunks: list[Chunk]) -> None:
+    counts = [len(c.steps) for c in chunks]
+    columns = {
+        key: np.repeat(np.array([getattr(c, key) for c in chunks], dtype=object), counts)
+        for key in ("run", "seed", "phase", "name", "task", "other")
+    }
+    steps = np.concatenate([c.steps for c in chunks] or [np.empty(0)]).astype(np.int64)
+    values = np.concatenate([c.values for c in chunks] or [np.empty(0)]).astype(np.float64)
+    text = {key: pa.array(columns[key].tolist(), pa.string()) for key in columns if key != "seed"}
     table = pa.table({
-        "run": text["run"], "seed": pa.array(rows["seed"], pa.int64()), "step": steps, "rows": steps * 512,
-        "seconds": np.arange(n) * 0.01, "phase": text["phase"], "name": text["name"], "task": text["task"],
-        "other": text["other"], "value": np.asarray(rows["value"], dtype=np.float64),
+        "run": text["run"], "seed": columns["seed"].astype(np.int64), "step": steps, "rows": steps * 512,
+        "seconds": np.arange(len(steps)) * 0.01, "phase": text["phase"], "name": text["name"], "task": text["task"],
+        "other": text["other"], "value": values,
     })  # fmt: skip
     pq.write_table(table, path)
 

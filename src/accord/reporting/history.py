@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+
+from accord.reporting.svg.scale import drawable
 
 KEYS = ("run", "phase", "name", "task", "other")
 
 
 class Series(NamedTuple):
-    """One quantity of one seed: ``steps [N]`` ascending and ``values [N]`` (NaN where it was not a number)."""
+    """One quantity of one seed: ``steps [N]`` ascending and ``values [N]`` (NaN where not finite or diverged)."""
 
     steps: np.ndarray
     values: np.ndarray
@@ -33,12 +36,15 @@ class History:
         """
         seeds, steps = (np.asarray(columns[c]).astype(np.int64) for c in ("seed", "step"))
         values = np.asarray(columns["value"]).astype(np.float64)
+        values = np.where(drawable(values), values, np.nan)
+        if not values.size:
+            return cls()
         coded = [_codes(columns[key]) for key in KEYS]
         order = np.lexsort((steps, seeds, *(codes for codes, _ in reversed(coded))))
         table = np.stack([*(codes for codes, _ in coded), seeds])[:, order]
-        starts = np.flatnonzero(np.r_[True, (table[:, 1:] != table[:, :-1]).any(axis=0)]) if values.size else []
+        bounds = np.r_[0, np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0)) + 1, values.size]
         found: dict[tuple[str, ...], dict[int, Series]] = {}
-        for start, end in zip(starts, [*starts[1:], values.size], strict=True):
+        for start, end in pairwise(bounds):
             key = tuple(names[table[k, start]] for k, (_, names) in enumerate(coded))
             rows = order[start:end]
             found.setdefault(key, {})[int(table[-1, start])] = Series(steps[rows], values[rows])

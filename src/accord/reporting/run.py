@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +153,7 @@ def read_tasks(metrics: Mapping[str, Any], spec: Mapping[str, Any], path: Path) 
 def _metric(key: str, entry: object) -> MetricInfo:
     facts = mapping(entry)
     scale = facts.get("scale")
-    usable = isinstance(scale, (int, float)) and math.isfinite(scale) and scale != 0
+    usable = isinstance(scale, (int, float)) and 1e-12 <= abs(scale) <= 1e12
     return MetricInfo(
         key=key,
         label=str(facts.get("label") or key),

@@ -73,10 +73,12 @@ class Verdict:
             return "Whether sharing helped is not known: no single-task models were trained to compare with."
         count: dict[Outcome, int] = {o: sum(t.outcome == o for t in self.tasks) for o in WORDS}
         total = len(self.tasks)
-        whole = {1: "the task", 2: "both tasks"}.get(total, f"all {total} tasks")
+        all_of = {1: "the task", 2: "both tasks"}.get(total, f"all {total} tasks")
+        none_of = {1: "the task", 2: "either task"}.get(total, f"any of the {total} tasks")
         told: list[str] = []
         for outcome, n in count.items():
             rest = "the other" if total == 2 else f"{n}"
+            whole = none_of if outcome == "unclear" else all_of
             what = whole if n == total else rest if told else f"{n} of {total} tasks"
             told += [f"{_VERBS[outcome]} {what}"] if n else []
         return f"Sharing {', '.join(told[:-1])}{' and ' if told[1:] else ''}{told[-1]}."

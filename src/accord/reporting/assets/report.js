@@ -4,7 +4,8 @@
   const tip = document.getElementById("tip");
   const svg = "http://www.w3.org/2000/svg";
 
-  const hide = () => { tip.hidden = true; };
+  let again = null; // what the keyboard focus shows, to be placed anew when focusing made the page scroll
+  const hide = () => { again = null; tip.hidden = true; };
   const show = (text, x, y) => {
     tip.textContent = text;
     tip.hidden = false;
@@ -25,9 +26,12 @@
   const marked = (event) => (event.target instanceof Element ? event.target.closest("[data-tip]") : null);
   document.addEventListener("pointerover", (event) => { const mark = marked(event); if (mark) showAt(mark); });
   document.addEventListener("pointerout", (event) => { if (marked(event)) hide(); });
-  document.addEventListener("focusin", (event) => { const mark = marked(event); if (mark) showAt(mark); });
+  document.addEventListener("focusin", (event) => {
+    const mark = marked(event);
+    if (mark) (again = () => showAt(mark))();
+  });
   document.addEventListener("focusout", hide);
-  document.addEventListener("scroll", hide, { passive: true });
+  document.addEventListener("scroll", () => (again ? again() : hide()), { passive: true, capture: true });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 
   const walk = (target, count, current, go) => target.addEventListener("keydown", (event) => {
@@ -64,13 +68,13 @@
       go(points.reduce((best, point, i) => Math.abs(point[0] - x) < Math.abs(points[best][0] - x) ? i : best, 0));
     });
     chart.addEventListener("pointerleave", clear);
-    chart.addEventListener("focus", () => { if (chart.matches(":focus-visible")) go(at); });
+    chart.addEventListener("focus", () => { if (chart.matches(":focus-visible")) (again = () => go(at))(); });
     chart.addEventListener("blur", clear);
     walk(chart, points.length, () => at, go);
   }
 
   for (const strip of document.querySelectorAll("svg[data-cells]")) {
-    const cells = [...strip.querySelectorAll("rect")];
+    const cells = [...strip.querySelectorAll("[data-tip]")];
     let at = 0;
     const clear = () => cells.forEach((cell) => cell.classList.remove("on"));
     const go = (index) => {
@@ -79,7 +83,7 @@
       cells[at].classList.add("on");
       showAt(cells[at]);
     };
-    strip.addEventListener("focus", () => { if (strip.matches(":focus-visible")) go(at); });
+    strip.addEventListener("focus", () => { if (strip.matches(":focus-visible")) (again = () => go(at))(); });
     strip.addEventListener("blur", clear);
     walk(strip, cells.length, () => at, go);
   }

@@ -13,7 +13,7 @@ from accord.reporting.numbers import general
 from accord.reporting.svg.downsample import envelope
 from accord.reporting.svg.frame import Frame
 from accord.reporting.svg.path import path
-from accord.reporting.svg.scale import domain, drawable
+from accord.reporting.svg.scale import domain
 from accord.reporting.svg.text import shorten, spread, width
 
 LABEL_ROOM = 96
@@ -31,7 +31,7 @@ class Line:
 
     def clean(self) -> Line:
         """Return the line without the points that cannot be drawn."""
-        keep = drawable(self.ys)
+        keep = np.isfinite(self.ys)
         return Line(self.xs[keep].astype(np.float64), self.ys[keep], self.look, self.label)
 
 

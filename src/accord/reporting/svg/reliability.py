@@ -27,14 +27,16 @@ def reliability(bins: Sequence[tuple[float, float, float]], *, look: str, name: 
     return el(
         "svg",
         el("title", name),
-        el("desc", "Dots on the diagonal are perfectly calibrated; below it the model is over-confident."),
+        el("desc", "Dots on the diagonal are perfectly calibrated; below it the predicted probability is too high."),
         _frame(x, y),
         _dots(bins, x, y, look),
         _counts(bins, x, look),
         class_="chart square",
         viewBox=f"0 0 {SIZE[0]} {SIZE[1]}",
-        role="group",
+        role="img",
         aria_label=name,
+        tabindex=0,
+        data_cells=True,
     )
 
 
@@ -59,11 +61,8 @@ def _dots(bins: Sequence[tuple[float, float, float]], x: Scale, y: Scale, look: 
     drawn = []
     for count, confidence, frequency in bins:
         tip = f"predicted {fixed(confidence, 3)}\nobserved {fixed(frequency, 3)}\n{count:,.0f} rows"
-        mark = el(
-            "circle", class_=f"dot {look}", cx=x.at(confidence), cy=y.at(frequency), r=4.5, tabindex=0, role="img",
-            aria_label=tip.replace("\n", ", "), data_tip=tip,
-        )  # fmt: skip
-        drawn.append(mark)
+        place = {"cx": x.at(confidence), "cy": y.at(frequency), "r": 4.5}
+        drawn.append(el("circle", class_=f"dot {look}", **place, data_tip=tip))
     return drawn
 
 

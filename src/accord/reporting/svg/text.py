@@ -17,10 +17,14 @@ def shorten(text: str, room: float, size: float = 12) -> str:
     """Return ``text``, cut with an ellipsis where it is wider than ``room``."""
     if width(text, size) <= room:
         return text
-    kept = text
-    while kept and width(kept + "…", size) > room:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
+    room -= width("…", size)
+    kept = 0
+    for character in text:
+        room -= width(character, size)
+        if room < 0:
+            break
+        kept += 1
+    return text[:kept].rstrip() + "…"
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
