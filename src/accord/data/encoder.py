@@ -11,21 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from accord.data.encoders import (
-    MAX_CATEGORIES,
-    MIN_COUNT,
-    CategoricalFit,
-    ColumnEncoder,
-    ColumnFit,
-    DateFit,
-    EmbeddedTextFit,
-    HashedTextFit,
-    NumericFit,
-    Options,
-    WrongType,
-    from_state,
-    to_state,
-)
+from accord.data.columns.base import MAX_CATEGORIES, MIN_COUNT, ColumnEncoder, ColumnFit, Options, WrongType
+from accord.data.columns.state import fit_of, from_state, to_state
 from accord.data.engine import arrow
 from accord.data.features import FeatureLayout, Features, empty
 from accord.data.numeric import BINS
@@ -102,7 +89,7 @@ class FeatureEncoder:
         chosen = np.arange(table.num_rows) if rows is None else np.unique(np.asarray(rows, dtype=np.int64))
         if not schema.features or not len(chosen):
             raise DataError(f"{table.source}: there are no {'rows' if schema.features else 'features'} to learn from")
-        fits = {column.name: _fit_of(column, options, text) for column in schema.features}
+        fits = {column.name: fit_of(column, options, text) for column in schema.features}
         _update(table, fits, chosen, sample_rows(len(chosen), sample, seed), schema)
         return cls(schema, tuple(fit.finish() for fit in fits.values()), options)
 
@@ -245,18 +232,6 @@ def _update(
             with explaining(schema[name], batch.column(position), rows):
                 fit.update(batch.column(position), picked)
         done += len(rows)
-
-
-def _fit_of(column: Column, options: Options, text: str | TextEncoder) -> ColumnFit:
-    if column.kind == "numeric":
-        return NumericFit(column.name, options)
-    if column.kind == "date":
-        return DateFit(column.name, column.format, options)
-    if column.kind in ("categorical", "boolean"):
-        return CategoricalFit(column.name, options)
-    if column.kind != "text":
-        raise DataError(f"column {column.name!r} is of kind {column.kind!r}, which no model can read")
-    return HashedTextFit(column.name, options) if isinstance(text, str) else EmbeddedTextFit(column.name, options, text)
 
 
 def _check_options(text: object, non_finite: str, **at_least: tuple[int, int]) -> None:
