@@ -140,7 +140,18 @@ class EvaluationSpec:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole run. ``Spec.from_yaml(run / "spec.yaml")`` gives back what was run."""
+    """A whole run. ``Spec.from_yaml(run / "spec.yaml")`` gives back what was run.
+
+    Attributes:
+        data: the table, see :class:`DataSpec`.
+        tasks: what to predict: one mapping of the options of :class:`accord.Task` each.
+        model: see :class:`ModelSpec`.
+        balancing: see :class:`BalancingSpec`.
+        training: see :class:`TrainingSpec`.
+        evaluation: see :class:`EvaluationSpec`.
+        seed: of initialisation, row order and dropout; further seeds count up from it.
+        accord: version of this format.
+    """
 
     data: DataSpec
     tasks: tuple[Mapping[str, Any], ...]
