@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,9 +130,15 @@ def fields_table(cls: type, path: str) -> Iterator[str]:
     yield "| Key | Default | Meaning |"
     yield "| --- | --- | --- |"
     for field in dataclasses.fields(cls):
-        meaning = " ".join((described.get(field.name) or "").split()).replace("|", "\\|").replace("``", "`")
+        meaning = plain(described.get(field.name) or "")
         key = f"{path}.{field.name}".lstrip(".")
         yield f"| `{key}` | {default(field)} | {meaning} |"
+
+
+def plain(text: str) -> str:
+    """Return a docstring's text for a table cell of a Markdown page."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text)
+    return " ".join(text.split()).replace("|", "\\|").replace("``", "`")
 
 
 def default(field: dataclasses.Field[Any]) -> str:

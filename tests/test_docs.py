@@ -62,18 +62,11 @@ def runnable(page: Path) -> list[Block]:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small Parquet file with real rows of Census-Income, so that the pages' long runs take seconds here."""
-    from accord.data import open_table
-    from accord.data.store import write_parquet
+    from accord.data import open_table, write_parquet
 
-    table = open_table("census-income")
     path = tmp_path_factory.mktemp("sample") / "census-income.parquet"
-    rows = {name: [] for name in table.names}
-    for batch in table.batches(table.names):
-        for name in rows:
-            rows[name] += batch[name].to_pylist()
-        if len(rows[table.names[0]]) >= ROWS:
-            break
-    write_parquet(path, {name: values[:ROWS] for name, values in rows.items()})
+    rows = open_table("census-income").sample(ROWS, seed=0).to_arrow()
+    write_parquet(path, {name: rows[name] for name in rows.column_names})
     return path
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from accord.cli import main
 from accord.registry import ROOMS, registered
 
 
@@ -21,23 +22,27 @@ def test_records_cover_the_registry_and_nothing_else(accord):
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_one_room(accord, room):
-    assert {record["room"] for record in json.loads(accord("methods", "--room", room, "--json").out)} == {room}
+def test_one_room(capsys, room):
+    assert main(["methods", "--room", room, "--json"]) == 0
+    assert {record["room"] for record in json.loads(capsys.readouterr().out)} == {room}
 
 
-def test_the_list_for_people_has_one_line_per_method(accord):
-    assert len(accord("methods").out.splitlines()) == 1 + len(registered())
+def test_the_list_for_people_has_one_line_per_method(capsys):
+    assert main(["methods"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(registered())
 
 
 @pytest.mark.parametrize("spelling", ["pcgrad", "PCGrad", "pc-grad"])
-def test_one_method_in_any_spelling(accord, spelling):
-    shown = accord("methods", spelling).out
+def test_one_method_in_any_spelling(capsys, spelling):
+    assert main(["methods", spelling]) == 0
+    shown = capsys.readouterr().out
     assert shown.startswith("PCGrad") and "arxiv.org" in shown and "accord.aggregation.PCGrad(" in shown
 
 
-def test_a_mistyped_method_is_suggested(accord):
-    assert "'pcgrad'" in accord("methods", "pcgrd", code=2).err
-
-
-def test_a_mistyped_room_is_suggested(accord):
-    assert "'weighting'" in accord("methods", "--room", "weigting", code=2).err
+@pytest.mark.parametrize(
+    ("words", "suggestion"),
+    [(["pcgrd"], "'pcgrad'"), (["--room", "weigting"], "'weighting'"), (["mean", "--room", "sharing"], "mean")],
+)
+def test_mistakes_are_suggested(capsys, words, suggestion):
+    assert main(["methods", *words]) == 2
+    assert suggestion in capsys.readouterr().err
