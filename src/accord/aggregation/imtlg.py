@@ -16,7 +16,7 @@ from accord.method import Method
 class IMTLG(StatelessGramianAggregator):
     """Weight the gradients so that the update makes equal progress along each.
 
-    ``<d, g_i / |g_i|>`` is alike for all ``i``: with cosines ``K`` and norms ``n``: ``w_i = b_i / n_i`` where ``K b``
+    ``<d, g_i / |g_i|>`` is alike for all ``i``. With cosines ``K`` and norms ``n``: ``w_i = b_i / n_i`` where ``K b``
     is constant, scaled so that ``sum |w_i| = 1``. The direction does not change when a loss is multiplied by a positive
     number.
 
@@ -26,9 +26,10 @@ class IMTLG(StatelessGramianAggregator):
     Source: Liu et al., Towards Impartial Multi-task Learning, 2021 (the gradient half, IMTL-G; the loss half is a
     weighting). The paper asks for ``sum w_i = 1``. That is the same as long as no weight is negative. With three or
     more tasks some can be, and the sum may then pass through 0 (an unbounded step) or below (a step uphill for all
-    tasks), so the absolute sum is used. The closed form of the paper inverts a singular matrix when gradients are
-    dependent; the least-norm solution is taken here, and if an equal projection is only possible at 0 (gradients in
-    balance) the update is 0. A gradient of 0 has no direction to project on, and is left out (peers return NaN).
+    tasks), so the absolute sum is used. The closed form of
+    the paper inverts a singular matrix when gradients are dependent; then the projections are as nearly equal as least
+    squares can make them, and 0 where only an update of 0 makes them equal (opposed gradients). A gradient of 0 has no
+    direction to project on, and is left out (peers return NaN).
     """
 
     method: ClassVar[Method] = Method(
@@ -46,15 +47,15 @@ class IMTLG(StatelessGramianAggregator):
         weights = np.zeros_like(norms)
         progress = _equal_projections(cosines[np.ix_(used, used)], precision(gramian.numpy()))
         weights[used] = progress * norms[used].min() / norms[used]
-        return torch.from_numpy(weights / np.abs(weights).sum())
+        total = np.abs(weights).sum()
+        return torch.from_numpy(weights / total if total > 0 else weights)
 
 
 def _equal_projections(cosines: np.ndarray, rounding: float) -> np.ndarray:
-    """Return ``b`` ``[T]`` with all entries of ``cosines @ b`` equal, and positive if they can be."""
+    """Return ``b`` ``[T]`` with the entries of ``cosines @ b`` as nearly equal as they can be; 0 if they cannot be."""
     values, vectors = spectrum(cosines)
     ones = vectors.sum(axis=0)  # the vector of ones in the basis of eigenvectors
-    null = values <= len(values) * rounding * values[-1]
-    # Beyond rounding, a part of the ones that no update can produce is itself a combination of gradients that is 0.
-    if np.linalg.norm(ones[null]) > np.sqrt(rounding * len(values)):
-        return vectors[:, null] @ ones[null]
-    return vectors[:, ~null] @ (ones[~null] / values[~null])
+    kept = values > len(values) * rounding * values[-1]
+    if np.linalg.norm(ones[kept]) <= np.sqrt(rounding * len(values)):
+        return np.zeros_like(values)
+    return vectors[:, kept] @ (ones[kept] / values[kept])

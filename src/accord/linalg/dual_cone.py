@@ -8,8 +8,9 @@ from scipy.linalg import get_lapack_funcs
 from accord.linalg.gram import Array, normalise, positive_definite, root
 from accord.linalg.nonnegative import nonnegative_least_squares
 
-# Columns whose optimality conditions are met to this, in units of unit gradients, are done.
-TOLERANCE = 1e-9
+# Columns whose optimality conditions are met to this times T, in units of unit gradients, are done. It is strict because
+# projections of large gradients are added to those of small ones.
+TOLERANCE = 1e-13
 # Passes of exchange before a column is left to the slower method that cannot cycle, and steps that guess its start.
 PASSES = 6
 GUESSES = 12
@@ -65,7 +66,7 @@ def cone_multipliers(cosines: Array, points: Array) -> Array:
                 solution[chosen, column] = _solve_definite(block, -offsets[chosen, column])[1]
         part = solution[:, columns]
         slack = cosines @ part + offsets[:, columns]
-        allowed = TOLERANCE * np.maximum(1.0, part.max(axis=0, initial=0.0))
+        allowed = TOLERANCE * len(cosines) * np.maximum(1.0, part.max(axis=0, initial=0.0))
         wrong = np.where(positive[:, columns], (part < 0) | (np.abs(slack) > allowed), slack < -allowed)
         positive[:, columns] ^= wrong
         columns = columns[wrong.any(axis=0)]

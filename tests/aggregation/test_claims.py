@@ -1,0 +1,40 @@
+"""Every aggregator keeps the contract, and what it claims; what it does not claim, it is known not to have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from accord.aggregation import IMTLG, MGDA, Aggregator, AlignedMTL, CAGrad, Mean, NashMTL, PCGrad, Sum, UPGrad
+from accord.registry import registered
+from accord.testing import check_aggregator
+
+COMMON = ("unanimous", "within_scale")
+CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
+    "mean": (Mean, (*COMMON, "permutation_equivariant", "convex", "linear_in_scales")),
+    "sum": (Sum, ("permutation_equivariant", "linear_in_scales")),
+    "mgda": (MGDA, (*COMMON, "permutation_equivariant", "convex", "non_conflicting", "rests_when_stationary")),
+    "pcgrad": (PCGrad, COMMON),
+    "cagrad": (CAGrad, (*COMMON, "permutation_equivariant")),
+    "imtlg": (IMTLG, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),
+    "aligned_mtl": (AlignedMTL, (*COMMON, "permutation_equivariant")),
+    "nash_mtl": (
+        NashMTL,
+        (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary", "loss_scale_invariant"),
+    ),
+    "upgrad": (
+        UPGrad,
+        (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary", "linear_in_scales"),
+    ),
+}
+
+
+def test_every_aggregator_is_here() -> None:
+    assert set(CASES) == set(registered("aggregation"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_contract_and_claims(name: str) -> None:
+    factory, claims = CASES[name]
+    check_aggregator(factory, claims, examples=10)
