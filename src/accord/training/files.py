@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,30 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from accord.data import replacing
 from accord.errors import RunError
 
 
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write`` on a temporary neighbour of ``path`` and rename it into place.
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into a :class:`RunError` that names ``path`` and says how to go on.
 
-    Raises:
-        RunError: the disk is full or not writable; what stood at ``path`` before still stands.
+    What stood at ``path`` before still stands.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        with part.open("rb") as handle:
-            os.fsync(handle.fileno())
-        part.replace(path)
+        yield
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise RunError(
             f"could not write {path}: {error.strerror or error}. What was there before is unchanged; "
             "free some space or choose another directory, then run the same command with --resume."
         ) from error
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Call ``write`` on a temporary neighbour of ``path`` and rename it into place."""
+    with writing(path), replacing(path) as part:
+        write(part)
 
 
 def write_text(path: Path, text: str) -> None:

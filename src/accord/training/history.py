@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from accord.data import read_parquet, write_parquet
-from accord.training.files import write_atomic
+from accord.training.files import writing
 from accord.training.trackers import Tracker
 
 COLUMNS = ("run", "seed", "step", "rows", "seconds", "phase", "name", "task", "other", "value")
@@ -68,7 +68,8 @@ class History:
         """Write the whole table as Parquet, atomically."""
         columns = list(zip(*self.records, strict=True)) or [()] * len(COLUMNS)
         table = {name: np.asarray(values, dtype=_TYPES[name]) for name, values in zip(COLUMNS, columns, strict=True)}
-        write_atomic(path, lambda part: write_parquet(part, table))
+        with writing(path):
+            write_parquet(path, table)
 
     @classmethod
     def load(cls, path: Path) -> History:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -27,6 +27,14 @@ from accord.training.stopping import Best
 
 LOGS_PER_EPOCH = 20
 CONFLICTS_PER_RUN = 40
+
+
+@runtime_checkable
+class CountsEpochs(Protocol):
+    """A balancer that goes by means over epochs, such as dynamic weight averaging."""
+
+    def end_epoch(self) -> None:
+        """An epoch is over."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +115,8 @@ class Trainer:
         self.offset = 0
         self.epoch += 1
         self._validate()
-        if isinstance(getattr(self.balancer, "end_epoch", None), type(self._validate)):
-            self.balancer.end_epoch()  # type: ignore[operator]
+        if isinstance(self.balancer, CountsEpochs):
+            self.balancer.end_epoch()
         self._save_if_due(at_epoch_end=True)
 
     def _step(self, rows: Tensor) -> None:
@@ -119,14 +127,15 @@ class Trainer:
         self._measure_conflict(losses)
         step = backward(
             losses,
-            shared=problem.shared,
+            problem.shared,
+            self.balancer,
             task_parameters=problem.private,
-            balancer=self.balancer,
             at=problem.gramian_at(self.balancer),
             engine=self.balancing.engine,
         )
         for task in step.skipped:
-            self.skipped[task] = self.skipped.get(task, 0) + 1
+            if losses[task] is not None:
+                self.skipped[task] = self.skipped.get(task, 0) + 1
         if clip_gradients(problem.model, self.training.clip_norm):
             self.optimizer.step()
         else:
@@ -142,8 +151,8 @@ class Trainer:
         present = {name: loss for name, loss in losses.items() if loss is not None}
         if self.clock.step % max(1, self.total_steps // CONFLICTS_PER_RUN) or len(present) < 2:
             return
-        inner = gramian(present, shared=self.problem.last_shared, retain_graph=True)
-        norms = inner.diagonal().clamp_min(0).sqrt()
+        inner = gramian(present, self.problem.last_shared)
+        norms = inner.diagonal().sqrt()
         cosines = inner / (norms[:, None] * norms[None, :]).clamp_min(torch.finfo(inner.dtype).tiny)
         names = list(present)
         for i, first in enumerate(names):

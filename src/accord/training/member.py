@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor
 
 from accord.balancer import Balancer
-from accord.registry import build
+from accord.registry import build, find
 from accord.sharing import MultiTaskModel
+from accord.tasks import Task
 from accord.training.environment import peak_memory_mb
 from accord.training.evaluate import predict
 from accord.training.files import read_tensors, write_tensors
@@ -107,7 +109,7 @@ def _trainer(context: Context, prepared: Prepared, name: tuple[str, int], checkp
         context.device,
         bfloat16,
     )
-    balancer = make_balancer(spec, len(problem.tasks), name[1]).to(context.device)
+    balancer = make_balancer(spec, problem.tasks, name[1]).to(context.device)
     trainer = Trainer(
         problem,
         spec.training,
@@ -123,11 +125,20 @@ def _trainer(context: Context, prepared: Prepared, name: tuple[str, int], checkp
     return trainer, problem
 
 
-def make_balancer(spec: Spec, tasks: int, seed: int) -> Balancer:
+def make_balancer(spec: Spec, tasks: Sequence[Task], seed: int) -> Balancer:
     """Build the balancer of ``spec``; one task alone has nothing to balance, whatever was asked for."""
-    if tasks == 1:
+    if len(tasks) == 1:
         return build("fixed", rooms=("weighting",))
-    return build(spec.balancing.method, spec.balancing.options, rooms=("weighting", "aggregation"))
+    rooms = ("weighting", "aggregation")
+    takes = inspect.signature(find(spec.balancing.method, *rooms)).parameters
+    # What a method may want to know about a run: its seed, the number of tasks, the likelihood behind each loss.
+    known = {
+        "seed": seed,
+        "tasks": len(tasks),
+        "forms": ["regression" if task.kind == "regression" else "classification" for task in tasks],
+    }
+    facts = {name: value for name, value in known.items() if name in takes}
+    return build(spec.balancing.method, {**facts, **spec.balancing.options}, rooms=rooms)
 
 
 def _write(path: Path, member: Member) -> None:

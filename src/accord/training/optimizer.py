@@ -45,12 +45,13 @@ def clip_gradients(model: nn.Module, max_norm: float) -> bool:
 
     A gradient that is not finite would spread to every parameter through the common factor, so it is not applied.
     """
-    gradients: list[Tensor] = [p.grad for p in model.parameters() if p.grad is not None]
+    parameters = [p for p in model.parameters() if p.grad is not None]
+    gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return False
     norm = torch.nn.utils.get_total_norm(gradients)
     if not torch.isfinite(norm):
         return False
-    if max_norm and norm > max_norm:
-        torch._foreach_mul_(gradients, max_norm / norm)
+    if max_norm:
+        torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     return True

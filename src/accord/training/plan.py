@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from accord.data import Column, Schema, Table, infer_schema
+from accord.data import Column, Schema, Table
 from accord.errors import ConfigurationError, DataError
 from accord.tasks import Task
-from accord.training.prepare import label_columns, open_source
+from accord.training.prepare import label_columns, open_source, read_schema
 from accord.training.spec import IN_MEMORY, DataSpec, Spec
 
 MOST_CLASSES = 100
@@ -56,7 +56,8 @@ def plan(
     """
     if spec is not None:
         table = open_source(spec, source)
-        return Plan(spec, table, infer_schema(table, label_columns(spec.parsed_tasks()), overrides=spec.data.columns))
+        known = spec.parsed_tasks()
+        return Plan(spec, table, read_schema(spec, table, label_columns(known), known))
     if source is None:
         raise ConfigurationError("give a table, or a specification that names one")
     if not tasks and not targets:
@@ -71,7 +72,7 @@ def _from_columns(source: Any, tasks: Sequence[Task], targets: Sequence[str], op
     table = open_source(draft, source)
     names = [*label_columns(tasks), *targets]
     table.require(names)
-    schema = infer_schema(table, names, overrides=draft.data.columns)
+    schema = read_schema(draft, table, names, tasks)
     resolved = (*tasks, *(infer_task(schema[name], schema.rows) for name in targets))
     return Plan(draft.with_tasks(resolved), table, schema)
 

@@ -50,10 +50,16 @@ def open_source(spec: Spec, source: Any = None) -> Table:
 
 
 def label_columns(tasks: Sequence[Task]) -> list[str]:
-    """Return the columns that must not be features: labels and row weights."""
-    names = [column for task in tasks for column in task.columns]
-    names += [task.sample_weight for task in tasks if task.sample_weight]
-    return list(dict.fromkeys(names))
+    """Return the label columns of all tasks."""
+    return list(dict.fromkeys(column for task in tasks for column in task.columns))
+
+
+def read_schema(spec: Spec, table: Table, targets: Sequence[str], tasks: Sequence[Task]) -> Schema:
+    """Infer the schema, with the corrections of ``spec``; columns with a job of their own are no features."""
+    s = spec.data.split
+    jobs = [task.sample_weight for task in tasks if task.sample_weight]
+    jobs += [s.column] if s.column and s.method in ("auto", "given") else []
+    return infer_schema(table, targets, overrides={**dict.fromkeys(jobs, "drop"), **spec.data.columns})
 
 
 def read_labels(table: Table, task: Task) -> Labels:
@@ -73,21 +79,21 @@ def prepare(spec: Spec, table: Table, schema: Schema | None = None) -> Prepared:
         DataError: the table cannot be used as asked; the message names the column and the reason.
     """
     tasks = spec.parsed_tasks()
-    drop = label_columns(tasks)
-    schema = schema or infer_schema(table, drop, overrides=spec.data.columns)
+    names = label_columns(tasks)
+    schema = schema or read_schema(spec, table, names, tasks)
     labels = {task.name: read_labels(table, task) for task in tasks}
-    parts = divide(spec, table, list(labels.values()))
+    parts = divide(spec, table, labels)
     train = parts["train"].numpy()
     objectives = Objectives.fit(tasks, labels, train)
     targets = objectives.encode(labels)
     check_parts(objectives, targets, parts)
     encoder = FeatureEncoder.fit(table, schema, train)
-    leaks = tuple(find_leakage(table, schema, drop, train))
+    leaks = tuple(find_leakage(table, schema, names, train))
     notes = [note for encoder in objectives.encoders for note in encoder.notes]
     return Prepared(objectives, targets, encoder.transform(table), encoder, parts, schema, leaks, notes)
 
 
-def divide(spec: Spec, table: Table, labels: Sequence[Labels]) -> dict[str, Tensor]:
+def divide(spec: Spec, table: Table, labels: Mapping[str, Labels]) -> dict[str, Tensor]:
     """Return the row numbers of each part."""
     s = spec.data.split
     method = s.method
@@ -99,7 +105,7 @@ def divide(spec: Spec, table: Table, labels: Sequence[Labels]) -> dict[str, Tens
         column=s.column,
         validation=s.validation,
         test=s.test,
-        targets=[_column(label) for label in labels],
+        targets={name: _column(label) for name, label in labels.items()},
         seed=s.seed,
     )
     return {name: torch.from_numpy(np.asarray(getattr(found, name), dtype=np.int64)) for name in found._fields}

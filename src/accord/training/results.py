@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from accord import __version__
-from accord.tasks import Target
+from accord.tasks import Reliability, Target, reliability
 from accord.training.environment import describe
 from accord.training.evaluate import score
 from accord.training.member import Member
@@ -95,10 +95,15 @@ def _by_metric(per_seed: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[st
 def _calibration(prepared: Prepared, members: Members, targets: Sequence[Target]) -> dict[str, Any]:
     found = {}
     for t, (encoder, target) in enumerate(zip(prepared.objectives.encoders, targets, strict=True)):
-        curves = encoder.calibration(members.joint[0].predictions[t], target)
+        curves = reliability(encoder, members.joint[0].predictions[t], target)
         if curves:
-            found[encoder.task.name] = [asdict(curve) for curve in curves]
+            found[encoder.task.name] = [_plain(curve) for curve in curves]
     return found
+
+
+def _plain(curve: Reliability) -> dict[str, Any]:
+    arrays = {name: getattr(curve, name).tolist() for name in ("count", "confidence", "frequency")}
+    return {"label": curve.label, "ece": curve.ece, **arrays}
 
 
 def _cost(members: Sequence[Sequence[Member]]) -> dict[str, float]:

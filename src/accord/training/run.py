@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from accord.data import Table
 from accord.errors import ConfigurationError, RunError
 from accord.training.build import ModelParts, build_model
 from accord.training.environment import pick_device
@@ -89,7 +88,7 @@ def run(
         context = _context(spec, directory, history, progress, stop, device, prepared, parts)
         members = _train_all(context, prepared)
         progress.say("Judging on the test rows")
-        result = _finish(context, plan, prepared, members, parts)
+        result = _finish(context, plan, prepared, members)
     history.close()
     return result
 
@@ -159,7 +158,7 @@ def _singles(context: Context, prepared: Prepared, seed: int) -> list[Member]:
     return found
 
 
-def _finish(context: Context, plan: Plan, prepared: Prepared, members: Members, parts: ModelParts | None) -> Result:
+def _finish(context: Context, plan: Plan, prepared: Prepared, members: Members) -> Result:
     best = max(range(len(members.joint)), key=lambda i: members.joint[i].facts["score"])
     model = context.build_model(prepared, members.seeds[best])
     model.load_state_dict(members.joint[best].weights)

@@ -75,12 +75,13 @@ def _value(hint: Any, value: Any, path: str) -> Any:
 def _union(options: Sequence[Any], value: Any, path: str) -> Any:
     if value is None and type(None) in options:
         return None
+    failures: list[ConfigurationError] = []
     for option in options:
         try:
             return _value(option, value, path)
         except ConfigurationError as failure:
-            last = failure
-    raise last  # pyright: ignore[reportPossiblyUnboundVariable]  # a union has at least one option
+            failures.append(failure)
+    raise failures[0]
 
 
 def _literal(options: Sequence[Any], value: Any, path: str) -> Any:

@@ -56,7 +56,9 @@ class Trained:
         outputs = all_outputs(self.model, features, torch.arange(len(features)), torch.device("cpu"))
         columns: dict[str, np.ndarray] = {}
         for encoder, found in zip(self.objectives.encoders, predict(self.objectives, outputs), strict=True):
-            columns |= encoder.columns(found)
+            columns[encoder.task.name] = encoder.decide(found)
+            parts = found.reshape(len(features), -1).T
+            columns |= dict(zip(encoder.prediction_names, parts, strict=True))
         return columns
 
     def save(self, directory: str | Path) -> None:

@@ -116,7 +116,10 @@ def _compare(contest: Contest, joint: Array, single: Array, rows: int, confidenc
     low, high = interval(contest.sign * (joint - single), confidence)
     outcome: Outcome = "helped" if low > 0 else "hurt" if high < 0 else "no clear difference"
     words = sentence(contest, difference, low, high, outcome)
-    return Comparison(contest.task, contest.metric.name, *points, difference, low, high, outcome, words)
+    joint_point, single_point = points
+    return Comparison(
+        contest.task, contest.metric.name, joint_point, single_point, difference, low, high, outcome, words
+    )
 
 
 def interval(values: Array, confidence: float) -> tuple[float, float]:
