@@ -239,7 +239,20 @@ class reading:  # noqa: N801 - a context manager, used like a function
 def _scan(piece: Any, names: list[str], size: int) -> Iterator[Any]:
     # Deeper read-ahead is no faster here and each batch of a wide table costs tens of megabytes.
     scanner = piece.scanner(columns=names, batch_size=size, batch_readahead=2, fragment_readahead=1)
-    yield from (batch for batch in scanner.to_batches() if batch.num_rows)
+    for batch in scanner.to_batches():
+        _check_dictionaries(batch)
+        if batch.num_rows:
+            yield batch
+
+
+def _check_dictionaries(batch: Any) -> None:
+    # A damaged page without a checksum may decode to indices that point outside the dictionary.
+    pa = arrow()
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            last = arrow("compute").max(column.indices).as_py()
+            if last is not None and last >= len(column.dictionary):
+                raise pa.ArrowInvalid("a dictionary index is out of bounds, so the data are damaged")
 
 
 def _together(tables: list[Any]) -> Any:
