@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from scipy.stats import t
-
 
 class Lines:
     """Writes one JSON object per line to ``stream`` and, when given, appends it to the file ``path``."""
@@ -42,6 +40,8 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     mean = statistics.fmean(values)
     if len(values) < 2:
         return mean, 0.0
+    from scipy.stats import t  # a second of imports that fresh processes must not be charged with
+
     error = statistics.stdev(values) / len(values) ** 0.5
     return mean, float(t.ppf(0.5 + confidence / 2, len(values) - 1)) * error
 
@@ -54,5 +54,7 @@ def difference_interval(a: Sequence[float], b: Sequence[float], confidence: floa
     va, vb = statistics.variance(a) / len(a), statistics.variance(b) / len(b)
     if va + vb == 0:
         return difference, 0.0
+    from scipy.stats import t
+
     freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
     return difference, float(t.ppf(0.5 + confidence / 2, freedom)) * (va + vb) ** 0.5

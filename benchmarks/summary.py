@@ -96,7 +96,7 @@ class Accuracy:
 class Start:
     """Seconds from before the process existed, and its peak memory; ratios are taken within a repetition."""
 
-    fields = ("imported", "prepared", "first_epoch", "first_epoch_end", "peak_mib")
+    fields = ("imported", "prepared", "first_epoch", "first_epoch_end", "first_epoch_cpu", "peak_mib")
 
     def __init__(self) -> None:
         self.found: dict[str, dict[int, dict[str, float]]] = defaultdict(dict)
@@ -110,11 +110,15 @@ class Start:
             medians = {field: statistics.median(line[field] for line in found.values()) for field in self.fields}
             shares = {}
             if OURS in self.found:
-                for field in ("first_epoch", "first_epoch_end", "peak_mib"):
+                for field in ("first_epoch", "first_epoch_cpu", "first_epoch_end", "peak_mib"):
                     pairs = [{i: line[field] for i, line in self.found[who].items()} for who in (OURS, name)]
                     shares[f"accord_{field}_share"] = statistics.median(_paired(*pairs))
             lines.write("start_summary", contender=name, **medians, **shares)
             seconds = [f"{medians[field]:.2f}" for field in self.fields[:-1]]
             rows.append([name, *seconds, f"{medians['peak_mib']:,.0f}", *(f"{s:.2f}" for s in shares.values())])
-        shares = ["begin share", "end share", "memory share"] if OURS in self.found else []
-        _table(["start, s", "imported", "prepared", "epoch begins", "ends", "peak MiB", *shares], rows, out)
+        shares = ["begin share", "CPU share", "end share", "memory share"] if OURS in self.found else []
+        _table(
+            ["start, s", "imported", "prepared", "epoch begins", "ends", "CPU s to begin", "peak MiB", *shares],
+            rows,
+            out,
+        )

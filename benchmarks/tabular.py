@@ -23,7 +23,6 @@ import census
 from contenders import NAMES, make
 from contenders.contract import Contender, Laps, Settings
 from measure import Lines, peak_mib
-from summary import Accuracy, Speed, Start
 
 CHILD = "TABULAR_CHILD_STARTED"
 
@@ -68,6 +67,8 @@ def rotations(names: list[str], rounds: int) -> list[list[str]]:
 def _fit(options: argparse.Namespace, files: census.Files, lines: Lines) -> None:
     contenders: dict[str, Contender] = {name: make(name) for name in options.contenders}
     rows = {name: contender.prepare(files) for name, contender in contenders.items()}
+    from summary import Accuracy, Speed
+
     labels = census.test_labels(files)
     speed, accuracy = Speed(), Accuracy()
     for seed, order in enumerate(rotations(options.contenders, options.seeds)):
@@ -89,6 +90,8 @@ def _fit(options: argparse.Namespace, files: census.Files, lines: Lines) -> None
 
 
 def _start(options: argparse.Namespace, lines: Lines) -> None:
+    from summary import Start
+
     start = Start()
     for repeat, order in enumerate(rotations(options.contenders, options.repeats)):
         for name in order:
@@ -100,7 +103,7 @@ def _spawn(options: argparse.Namespace, name: str) -> dict[str, float]:
     """Run this script for one library in a fresh process and return the line that it printed."""
     import json
 
-    command = [sys.executable, __file__, "start", "--contenders", name, "--epochs", "2"]
+    command = [sys.executable, __file__, "start", "--contenders", name, "--epochs", "1"]
     for option in ("data", "batch", "threads", "out"):
         if (value := getattr(options, option)) is not None:
             command += [f"--{option}", str(value)]
@@ -111,13 +114,15 @@ def _spawn(options: argparse.Namespace, name: str) -> dict[str, float]:
 
 
 def _child(options: argparse.Namespace, files: census.Files, lines: Lines) -> None:
-    """Prepare and train two epochs; say when the first began and ended, counted from before this process existed."""
+    """Prepare and train one epoch; say when it began and ended, counted from before this process existed."""
     began = float(os.environ[CHILD])
-    marks: dict[str, float] = {"imported": time.monotonic() - began}
+    marks: dict[str, float] = {}
 
     def mark(name: str) -> None:
-        marks.setdefault(name, time.monotonic() - began)
+        marks[name] = time.monotonic() - began
+        marks[f"{name}_cpu"] = time.process_time()
 
+    mark("imported")
     contender = make(options.contenders[0])
     contender.prepare(files)
     mark("prepared")
