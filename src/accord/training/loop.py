@@ -81,14 +81,15 @@ class Trainer:
         self.optimizer = build_optimizer(self.problem.model, self.balancer, self.training)
         self.meter = Meter([task.name for task in self.problem.tasks])
         self.skipped: dict[str, int] = {}
-        self._saved = self._resumed = time.monotonic()
+        self._saved = time.monotonic()
+        self._told = 0
 
     def train(self) -> Outcome:
         """Train to the end of the budget, an early stop, or an interruption; then restore the best weights."""
         if self.checkpoint.exists():
             self._restore(load_checkpoint(self.checkpoint))
         self.progress.begin(f"{self.name[0]}, seed {self.name[1]}", self.training.epochs * len(self.problem.train))
-        self.progress.advance(self.clock.rows, {}, 0.0)
+        self._tell({})  # what an earlier attempt did counts as done
         while self.epoch < self.training.epochs and not self._patience_over() and not self.stop.requested:
             self._train_epoch()
         if self.best.epoch < 0:  # interrupted within the first epoch
@@ -171,8 +172,12 @@ class Trainer:
         for task, value in weights.items():
             self.history.add(self.name, self.clock, "train", "weight", value, task)
         self.history.add(self.name, self.clock, "train", "learning_rate", self.optimizer.param_groups[0]["lr"])
+        self._tell(losses)
+
+    def _tell(self, losses: Mapping[str, float]) -> None:
         speed = self.clock.rows / max(self.clock.seconds, 1e-9)
-        self.progress.advance(self.clock.rows, losses, speed)
+        self.progress.advance(self.clock.rows - self._told, losses, speed)
+        self._told = self.clock.rows
 
     def _validate(self) -> None:
         metrics = validation_metrics(self.problem)
