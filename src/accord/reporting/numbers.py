@@ -74,15 +74,19 @@ def duration(seconds: float) -> str:
 
 
 def mean_interval(values: Sequence[object], *, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the mean over seeds and the half-width of its Student t interval; NaN half-width below two seeds."""
+    """Return the mean over seeds and how far it may be off.
+
+    That is the half-width of the Student t interval from three values on. With two, one degree of freedom would widen
+    it twelvefold and say nothing, so half their range is returned; with one it is NaN.
+    """
     numbers = np.array([n for n in map(finite, values) if not math.isnan(n)])
     if not numbers.size:
         return math.nan, math.nan
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = finite(float(numbers.mean()))
-        spread = finite(float(numbers.std(ddof=1))) if numbers.size > 1 else math.nan
-    quantile = float(stdtrit(numbers.size - 1, 0.5 + confidence / 2)) if numbers.size > 1 else math.nan
-    return mean, spread * quantile / math.sqrt(numbers.size)
+        mean, spread = finite(numbers.mean()), finite(numbers.std(ddof=1 if numbers.size > 2 else 0))
+    if numbers.size < 3:
+        return mean, spread if numbers.size == 2 else math.nan
+    return mean, spread * float(stdtrit(numbers.size - 1, 0.5 + confidence / 2)) / math.sqrt(numbers.size)
 
 
 def percent(share: float) -> str:

@@ -41,11 +41,25 @@ def task_name(task: TaskInfo) -> Markup:
 
 
 def table(caption: str, head: Sequence[object], rows: Sequence[Sequence[object]], *, look: str = "") -> Markup:
-    """Return a table that scrolls inside its own box; the first cell of each row is its heading."""
+    """Return a table that scrolls inside its own box.
+
+    The first cell of each row is its heading; where it is ``None``, the heading above spans this row too.
+    """
+    groups: list[list[Sequence[object]]] = []
+    for row in rows:
+        groups[-1].append(row) if row[0] is None and groups else groups.append([row])
     header = el("thead", el("tr", [el("th", cell, scope="col") for cell in head]))
-    lines = [el("tr", el("th", row[0], scope="row"), [el("td", cell) for cell in row[1:]]) for row in rows]
-    inner = el("table", el("caption", caption, class_="unseen"), header, el("tbody", lines), class_=look or None)
+    bodies = (
+        [el("tbody", map(_group, groups))] if len(groups) == len(rows) else [el("tbody", _group(g)) for g in groups]
+    )
+    inner = el("table", el("caption", caption, class_="unseen"), header, bodies, class_=look or None)
     return el("div", inner, class_="scroll", role="region", aria_label=caption, tabindex=0)
+
+
+def _group(rows: Sequence[Sequence[object]]) -> list[Markup]:
+    several = len(rows) > 1
+    heading = el("th", rows[0][0], scope="rowgroup" if several else "row", rowspan=len(rows) if several else None)
+    return [el("tr", heading if i == 0 else None, [el("td", cell) for cell in row[1:]]) for i, row in enumerate(rows)]
 
 
 def figure(key: str, title: object, picture: object, data: Markup | None = None, *, note: object = None) -> Markup:

@@ -51,7 +51,7 @@ def _many(run: Run, pairs: Sequence[Cosine]) -> Markup:
 
 def _matrix(tasks: Sequence[TaskInfo], pairs: Sequence[Cosine], edges: tuple[float, float]) -> Markup:
     by: By = {(pair.first.index, pair.second.index): pair for pair in pairs}
-    marks = np.linspace(*edges, WINDOWS + 1)
+    marks = np.linspace(*edges, min(WINDOWS, _moments(pairs)) + 1)
     head = el("tr", el("td"), [el("th", _short(task), scope="col", title=task.name) for task in tasks])
     rows = []
     for a in tasks:
@@ -63,13 +63,20 @@ def _matrix(tasks: Sequence[TaskInfo], pairs: Sequence[Cosine], edges: tuple[flo
     return figure("conflict-figure", "Mean over training, per pair of tasks", [_slider(marks), box])
 
 
+def _moments(pairs: Sequence[Cosine]) -> int:
+    # More stretches than measurements would leave holes between them.
+    return max(len(np.unique(s.steps)) for pair in pairs for s in pair.seeds.values())
+
+
 def _short(task: TaskInfo) -> Markup:
     return bdi(shorten(task.name, 150))
 
 
 def _slider(marks: np.ndarray) -> Markup:
     names = ["whole run", *(f"steps {a:,.0f} to {b:,.0f}" for a, b in pairwise(marks))]
-    slider = el("input", type="range", min=0, max=WINDOWS, value=0, id="conflict-window", data_names="|".join(names))
+    slider = el(
+        "input", type="range", min=0, max=len(marks) - 1, value=0, id="conflict-window", data_names="|".join(names)
+    )
     # Shown by the script: without it the slider could not do anything.
     label = el("label", "Part of training", for_="conflict-window")
     return el("div", label, slider, el("output", names[0], for_="conflict-window"), class_="slider", hidden=True)
@@ -86,7 +93,7 @@ def _cell(a: TaskInfo, b: TaskInfo, by: By, marks: np.ndarray) -> Markup:
 
 
 def _strips(pairs: Sequence[Cosine], edges: tuple[float, float]) -> Markup:
-    marks = np.linspace(*edges, COLUMNS + 1)
+    marks = np.linspace(*edges, min(COLUMNS, _moments(pairs)) + 1)
     rows = [_strip(pair, marks) for pair in pairs[:PAIRS]]
     axis = el("div", el("span", f"step {edges[0]:,.0f}"), el("span", f"{edges[1]:,.0f}"), class_="strip-axis")
     listed = [[_name(pair), cell_text(pair.mean), percent(pair.conflict)] for pair in pairs[:LISTED]]

@@ -11,6 +11,11 @@ from accord.reporting.parts import Section, table, task_name
 from accord.reporting.run import MetricInfo, Run, TaskInfo, mapping, sequence
 
 Value = tuple[float, float]
+_LEADS = {
+    1: "On the test rows, one seed: how much another seed would differ is not known.",
+    2: "On the test rows: mean of two seeds ± half their range, too few for an interval.",
+    3: "On the test rows: mean over seeds ± half-width of the 95 % Student t interval over seeds.",
+}
 
 
 def metrics(run: Run) -> Section | None:
@@ -18,11 +23,9 @@ def metrics(run: Run) -> Section | None:
     if not run.part("test", "joint"):
         return None
     compared = bool(run.part("test", "single"))
-    rows = [_row(run, task, info, compared) for task in run.tasks for info in _infos(run, task)]
+    rows = [row for task in run.tasks for row in _rows(run, task, compared)]
     head = ["Task", "Metric", "Joint", *(["Single"] if compared else [])]
-    lead = "On the test rows: mean over seeds ± half the 95 % interval (Student t over seeds)."
-    if len(sequence(run.metrics.get("seeds"))) < 2:
-        lead = "On the test rows, one seed: how much another seed would differ is not known."
+    lead = _LEADS.get(len(sequence(run.metrics.get("seeds"))), _LEADS[3])
     legend = "✓ marks the better mean, nothing more: the verdict says whether the difference is clear. "
     arrows = "↑ higher is better, ↓ lower is better."
     note = el("p", legend if compared else None, arrows, class_="note")
@@ -34,6 +37,11 @@ def _infos(run: Run, task: TaskInfo) -> list[MetricInfo]:
     return sorted([*task.metrics.values(), *extra], key=lambda info: info.key != task.primary)
 
 
+def _rows(run: Run, task: TaskInfo, compared: bool) -> list[list[object]]:
+    rows = [_row(run, task, info, compared) for info in _infos(run, task)]
+    return [[task_name(task) if i == 0 else None, *row] for i, row in enumerate(rows)]
+
+
 def _row(run: Run, task: TaskInfo, info: MetricInfo, compared: bool) -> list[object]:
     joint, single = (_value(run, which, task, info) for which in ("joint", "single"))
     places = _places([joint, single] if compared else [joint])
@@ -41,7 +49,7 @@ def _row(run: Run, task: TaskInfo, info: MetricInfo, compared: bool) -> list[obj
     better = _better(joint, single, info) if compared else ""
     cells = [_cell(joint, places, better == "joint")]
     cells += [_cell(single, places, better == "single")] if compared else []
-    return [task_name(task), name, *cells]
+    return [name, *cells]
 
 
 def _value(run: Run, which: str, task: TaskInfo, info: MetricInfo) -> Value:

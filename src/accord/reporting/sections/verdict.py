@@ -45,10 +45,11 @@ def _picture(found: Verdict, run: Run) -> Markup:
     for task in found.tasks:
         units.setdefault(task.unit, []).append(task)
     groups = [_group(unit, tasks) for unit, tasks in units.items()]
-    title = "Difference per task, joint minus single, with its interval"
+    title = "What sharing gained per task, with its interval"
     coverage = finite(run.part("verdict").get("confidence"))
     note = f"Whiskers are {percent(coverage)} intervals. " if math.isfinite(coverage) else ""
-    note += "Right of zero the joint model is better; an interval that crosses zero is no clear difference."
+    note += "Right of zero the joint model is better, whichever way its metric counts; "
+    note += "an interval that crosses zero is no clear difference."
     return figure("verdict-figure", title, groups, _numbers(found), note=note)
 
 
@@ -85,7 +86,7 @@ def _numbers(found: Verdict) -> Markup:
     rows = [
         [task_name(t.task), t.metric.label, t.difference.text(t.metric.unit), WORDS[t.outcome]] for t in found.tasks
     ]
-    return table("Difference per task", ["Task", "Metric", "Joint minus single", "Outcome"], rows)
+    return table("Gain per task", ["Task", "Metric", "Gain of joint over single", "Outcome"], rows)
 
 
 def _paragraph(found: Verdict) -> Markup | None:

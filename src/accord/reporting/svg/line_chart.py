@@ -106,11 +106,15 @@ def _draw(line: Line, frame: Frame, buckets: int) -> list[Markup]:
     return drawn
 
 
+def _end(line: Line, frame: Frame) -> float:
+    return frame.x.at(float(line.xs[-1]))
+
+
 def _labels(lines: Sequence[Line], frame: Frame) -> list[Markup]:
     wanted = [frame.y.at(float(line.ys[-1])) for line in lines]
     places = spread(wanted, 15, frame.y.end + 4, frame.y.start - 2)
     return [
-        el("text", shorten(line.label, LABEL_ROOM), class_=f"label {line.look}", x=frame.x.end + 8, y=y + 4)
+        el("text", shorten(line.label, LABEL_ROOM), class_=f"label {line.look}", x=_end(line, frame) + 8, y=y + 4)
         for line, y in zip(lines, places, strict=True)
     ]
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from accord.reporting.html import Markup, el
-from accord.reporting.numbers import fixed, general
+from accord.reporting.numbers import fixed
 from accord.reporting.svg.scale import Scale
 
-SIDE, LEFT, TOP, BARS = 216, 40, 10, 48
+SIDE, LEFT, TOP, BARS = 216, 40, 24, 48
+STRETCHES = 20
 FLOOR = TOP + SIDE + 28 + BARS
 SIZE = (LEFT + SIDE + 14, FLOOR + 40)
 _MARKS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -53,7 +56,7 @@ def _frame(x: Scale, y: Scale) -> list[Markup]:
             drawn.append(el("text", text, class_="tick", x=x.at(mark), y=FLOOR + 16, text_anchor="middle"))
     drawn.append(el("line", class_="diagonal", x1=x.start, x2=x.end, y1=y.start, y2=y.end))
     drawn.append(el("text", "predicted probability", class_="axis-name", x=x.end, y=FLOOR + 34, text_anchor="end"))
-    drawn.append(el("text", "observed", class_="axis-name", x=x.start + 6, y=y.end + 14))
+    drawn.append(el("text", "observed frequency", class_="axis-name", x=x.start, y=y.end - 10))
     return drawn
 
 
@@ -67,21 +70,14 @@ def _dots(bins: Sequence[tuple[float, float, float]], x: Scale, y: Scale, look: 
 
 
 def _counts(bins: Sequence[tuple[float, float, float]], x: Scale, look: str) -> list[Markup]:
-    largest = max((count for count, _, _ in bins), default=0)
+    # Bins of equal size would all be equally tall and overlap, so rows are counted again over equal stretches.
+    counts, edges = np.histogram([b[1] for b in bins], STRETCHES, (0, 1), weights=[b[0] for b in bins])
+    largest = counts.max()
     drawn = [el("line", class_="axis", x1=x.start, x2=x.end, y1=FLOOR, y2=FLOOR)]
-    for count, confidence, _ in bins:
-        # Square root: a bin with one row in ten thousand must still be seen to exist.
-        tall = BARS * math.sqrt(count / largest) if largest > 0 else 0.0
-        place = {"x": x.at(confidence) - 5, "y": FLOOR - tall, "width": 10, "height": max(tall, 0.5)}
+    for count, left in zip(counts[counts > 0], edges[:-1][counts > 0], strict=True):
+        # Square root: a stretch with one row in ten thousand must still be seen to exist.
+        tall = max(BARS * math.sqrt(count / largest), 0.5)
+        place = {"x": x.at(left) + 0.5, "y": FLOOR - tall, "width": SIDE / STRETCHES - 1, "height": tall}
         drawn.append(el("rect", class_=f"bar {look}", **place))
-    drawn.append(
-        el(
-            "text",
-            f"rows (square root), most {general(largest)}",
-            class_="axis-name",
-            x=x.end,
-            y=TOP + SIDE + 24,
-            text_anchor="end",
-        )
-    )
-    return drawn
+    said = f"rows (square root), most {largest:,.0f}"
+    return [*drawn, el("text", said, class_="axis-name", x=x.end, y=TOP + SIDE + 24, text_anchor="end")]
