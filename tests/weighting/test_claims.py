@@ -1,0 +1,49 @@
+"""Every weighting keeps the contract, and what it claims."""
+
+from __future__ import annotations
+
+import pytest
+
+from accord.registry import registered
+from accord.testing import check_weighting
+from accord.testing.weighting_contract import Factory
+from accord.weighting import DynamicWeightAverage, Fixed, GradNorm, RandomLossWeighting, Uncertainty
+
+CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
+    "fixed": (
+        lambda _: Fixed(),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
+    ),
+    "uncertainty": (lambda tasks: Uncertainty(tasks, "regression"), ("averages_at_first", "permutation_equivariant")),
+    "dynamic_weight_average": (
+        lambda _: DynamicWeightAverage(window=1),
+        (
+            "averages_at_first",
+            "on_simplex",
+            "permutation_equivariant",
+            "loss_scale_invariant",
+            "names_what_is_not_finite",
+        ),
+    ),
+    "random_loss_weighting": (lambda _: RandomLossWeighting(), ("on_simplex", "loss_scale_invariant")),
+    "grad_norm": (
+        lambda _: GradNorm(),
+        (
+            "averages_at_first",
+            "on_simplex",
+            "permutation_equivariant",
+            "loss_scale_invariant",
+            "names_what_is_not_finite",
+        ),
+    ),
+}
+
+
+def test_every_weighting_is_here() -> None:
+    assert set(CASES) == set(registered("weighting"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_contract_and_claims(name: str) -> None:
+    factory, claims = CASES[name]
+    check_weighting(factory, claims, examples=12)

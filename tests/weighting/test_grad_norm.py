@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, tensor
+
+from accord.errors import ConfigurationError
+from accord.weighting import GradNorm
+
+
+def gramian_of_norms(*norms: float) -> Tensor:
+    return torch.diag(tensor(norms, dtype=torch.float64) ** 2)
+
+
+def test_the_first_step_by_hand() -> None:
+    weighting = GradNorm(alpha=1.5, lr=0.1)
+    losses = tensor([1.0, 1.0], dtype=torch.float64)
+    assert weighting(losses, gramian=gramian_of_norms(3.0, 1.0)).tolist() == [0.5, 0.5]
+    # Rates are 1 and both targets the mean norm 2: the first weight falls and the second rises, each by lr, which is
+    # Adam's first step; their sum is 2 as before.
+    second = weighting(losses, gramian=gramian_of_norms(3.0, 1.0))
+    assert second.tolist() == pytest.approx([0.9 / 2, 1.1 / 2], rel=1e-6)
+
+
+def test_weights_balance_norms_when_rates_are_alike() -> None:
+    weighting = GradNorm(lr=0.01)
+    losses, gramian = tensor([2.0, 5.0, 1.0]), gramian_of_norms(1.0, 2.0, 4.0)
+    for _ in range(400):
+        weights = weighting(losses, gramian=gramian)
+    # w n alike and sum 1: in proportion to 1, 1/2, 1/4.
+    assert weights.tolist() == pytest.approx([4 / 7, 2 / 7, 1 / 7], rel=0.05)
+
+
+def test_weighted_norms_settle_at_the_papers_targets() -> None:
+    # At alpha 1 the targets sum to what the norms do, so that all can be met: w n in proportion to the rates.
+    weighting = GradNorm(alpha=1.0, lr=0.01)
+    gramian, later = gramian_of_norms(2.0, 1.0, 1.0), tensor([0.9, 0.5, 0.3])
+    weighting(torch.ones(3), gramian=gramian)
+    for _ in range(600):
+        weights = weighting(later, gramian=gramian).numpy()
+    wanted = later.numpy() / np.array([2.0, 1.0, 1.0])
+    assert weights == pytest.approx(wanted / wanted.sum(), rel=0.08)
+
+
+def test_a_task_that_joins_later_is_compared_with_its_own_start() -> None:
+    weighting = GradNorm()
+    gramian = gramian_of_norms(1.0, 1.0)
+    weighting(tensor([4.0, math.nan]), gramian=gramian, active=tensor([True, False]))
+    weighting(tensor([2.0, 10.0]), gramian=gramian)
+    assert weighting.initial.tolist() == [4.0, 10.0]
+
+
+def test_an_inactive_task_keeps_its_weight_and_its_share_of_the_sum() -> None:
+    weighting = GradNorm()
+    losses, gramian = tensor([1.0, 2.0, 3.0]), gramian_of_norms(1.0, 5.0, 2.0)
+    for _ in range(3):
+        weighting(losses, gramian=gramian)
+    before = weighting.weights.clone()
+    weighting(losses, gramian=gramian, active=tensor([True, False, True]))
+    assert weighting.weights[1] == before[1] and not torch.equal(weighting.weights, before)
+    assert float(weighting.weights.sum()) == pytest.approx(3.0)
+
+
+def test_weights_never_turn_a_task_round() -> None:
+    weighting = GradNorm(lr=5.0)
+    for _ in range(20):
+        weights = weighting(tensor([1.0, 1.0]), gramian=gramian_of_norms(100.0, 1e-3))
+    assert weights.min() > 0
+
+
+def test_zero_gradients_move_nothing() -> None:
+    weighting = GradNorm()
+    for _ in range(3):
+        assert weighting(torch.ones(2), gramian=torch.zeros(2, 2)).tolist() == [0.5, 0.5]
+
+
+def test_what_it_cannot_work_with_is_said() -> None:
+    with pytest.raises(ConfigurationError, match="needs the Gramian"):
+        GradNorm()(torch.ones(2))
+    with pytest.raises(ConfigurationError, match="must not be negative"):
+        GradNorm()(tensor([1.0, -1.0]), gramian=torch.eye(2))
+    for options in ({"alpha": -1.0}, {"alpha": math.nan}, {"lr": 0.0}, {"lr": math.inf}):
+        with pytest.raises(ConfigurationError, match=next(iter(options))):
+            GradNorm(**options)
