@@ -103,7 +103,7 @@ def test_sql(people: pa.Table, people_parquet: Path, tmp_path: Path) -> None:
     same(open_table(tmp_path / "s.sqlite", query="SELECT * FROM t"), people)
     with pytest.raises(DataError, match="holds the tables t, u; say which"):
         open_table(tmp_path / "s.sqlite")
-    with pytest.raises(DataError, match="the query failed: .*nope"):
+    with pytest.raises(DataError, match=r"the query failed: .*nope"):
         open_table(tmp_path / "s.sqlite", query="SELECT nope FROM t")
     with pytest.raises(DataError, match="the query failed"):
         open_table(tmp_path / "d.duckdb", query="SELEC 1")

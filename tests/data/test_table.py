@@ -80,7 +80,7 @@ def test_test_rows_travel_with_the_table() -> None:
 
 def test_errors_name_column_row_and_way_out(people: pa.Table) -> None:
     table = open_table(people)
-    with pytest.raises(DataError, match="no column 'colur'. Did you mean 'colour'"):
+    with pytest.raises(DataError, match=r"no column 'colur'. Did you mean 'colour'"):
         table.codes("colur")
     with pytest.raises(DataError, match="column 'colour', row 1: expected a number, found 'green'"):
         table.numbers(["colour"])

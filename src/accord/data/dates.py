@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from accord.data.engine import arrow
-from accord.data.values import codes, is_text, seconds, value_type
-from accord.errors import DataError
+from accord.data.values import BadCell, codes, is_text, seconds, value_type
 
 # Tried in this order; day/month/year comes after month/day/year only because a value above 12 in the first place
 # settles it, and `find_format` refuses to settle what the values do not.
@@ -64,15 +63,16 @@ def moments(array: Any, form: str, missing: frozenset[str]) -> np.ndarray:
         missing: texts that count as missing.
 
     Raises:
-        DataError: a text that is not written so (the message has the value).
+        BadCell: a text that is not written so.
     """
     if not is_text(value_type(array.type)):
         return seconds(array.dictionary_decode() if arrow().types.is_dictionary(array.type) else array)
     index, labels = codes(array, missing)
     values = np.append(_parse(labels, form) if labels else np.empty(0), np.nan)
-    bad = np.isnan(values[:-1])
+    bad = np.isnan(values[index]) & (index >= 0)
     if bad.any():
-        raise DataError(f"expected dates written as {form}, found {labels[int(bad.argmax())]!r}")
+        first = int(bad.argmax())
+        raise BadCell(first, labels[index[first]])
     return values[index]
 
 

@@ -32,8 +32,10 @@ class Scale:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return standardised float32 values of the same shape; NaN (missing) becomes 0."""
-        z = (values - self.centre) * self.factor
-        z /= np.sqrt(1.0 + np.square(z / LIMIT))
+        with np.errstate(over="ignore"):
+            # Differences of huge numbers overflow to infinity, which is as good as the largest that can be squashed.
+            z = np.clip((values - self.centre) * self.factor, -1e300, 1e300)
+        z /= np.hypot(1.0, z / LIMIT)
         return np.nan_to_num(z, copy=False, nan=0.0).astype(np.float32)
 
 
@@ -93,4 +95,4 @@ def _spread(values: np.ndarray) -> float:
     if not len(values):
         return 0.0
     low, high = np.quantile(values, [0.25, 0.75])
-    return float(high - low)
+    return float(min(high - low, np.finfo(np.float64).max))

@@ -11,6 +11,7 @@ from accord.data.dates import find_format, moments
 from accord.data.engine import arrow
 from accord.data.stratify import label_codes, stratified
 from accord.data.table import Table
+from accord.data.values import BadCell
 from accord.errors import ConfigurationError, DataError, suggest
 
 SplitMethod = Literal["given", "random", "stratified", "grouped", "time"]
@@ -182,8 +183,11 @@ def _times(table: Table, column: str) -> np.ndarray:
     form, _ = find_format(labels)
     if codes is None or not form:
         return table.numbers([column])[:, 0]
-    values = np.append(moments(arrow().array(labels), form, table.missing), np.nan)
-    return values[codes]
+    try:
+        values = moments(arrow().array(labels), form, table.missing)
+    except BadCell as bad:
+        raise DataError(f"column {column!r}: expected times written as {form}, found {bad.value!r}") from bad
+    return np.append(values, np.nan)[codes]
 
 
 def _check_parts(table: Table, parts: Split, shares: Sequence[float], targets: Mapping[str, np.ndarray]) -> None:

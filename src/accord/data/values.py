@@ -71,7 +71,7 @@ def numbers(array: Any, missing: frozenset[str] = MISSING) -> np.ndarray:
         array = array.dictionary_decode()
     if kind.is_temporal(array.type):
         return seconds(array)
-    if kind.is_decimal(array.type) or kind.is_boolean(array.type) or kind.is_null(array.type):
+    if not (kind.is_integer(array.type) or kind.is_floating(array.type)):
         array = array.cast(pa.float64())
     return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
