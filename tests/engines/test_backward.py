@@ -14,6 +14,7 @@ from accord.engines import Batched
 from accord.errors import AccordError, ConfigurationError, NonFiniteLossWarning
 
 ENGINES = ["loop", "batched"]
+EXACT = [*ENGINES, "gramian"]
 
 
 def quadratics(weight):
@@ -32,7 +33,7 @@ def assert_equal(found, wanted, tolerance=1e-6):
             torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EXACT)
 def test_by_hand(engine):
     weight = nn.Parameter(torch.tensor([3.0, 5.0]))
     a, b = quadratics(weight)
@@ -195,7 +196,7 @@ def test_no_task_at_all_changes_nothing(balancer):
     assert step.weights.tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EXACT)
 def test_a_loss_far_out_of_scale_is_scaled_not_dropped(engine):
     weight = nn.Parameter(torch.ones(3))
     sizes = [1e20, 1.0, 1e-25, 3e37]
@@ -221,7 +222,7 @@ def test_learned_weighting_receives_its_own_gradients():
     assert step.cosines() is None
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EXACT)
 def test_weighting_with_gramian_weighs_whole_losses(engine):
     case = zoo.build("mlp")
     norms = accord.gramian(case.losses, case.shared).diagonal().sqrt()
@@ -299,7 +300,7 @@ def test_the_graph_is_freed_unless_kept(balancer):
         accord.backward(case.losses, case.shared, balancer)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EXACT)
 def test_hooks_on_a_representation_act_once(engine):
     trunk, heads = zoo.mlp_trunk(), zoo.Heads(5)
     features = trunk(torch.randn(6, 4))
@@ -312,7 +313,7 @@ def test_hooks_on_a_representation_act_once(engine):
     assert_equal(gradients(trunk), wanted)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", EXACT)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_under_autocast(engine, dtype):
     trunk = nn.Sequential(nn.Linear(4, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 5))
@@ -464,3 +465,49 @@ def test_no_warning_in_an_ordinary_step():
         warnings.simplefilter("error")
         for engine in ENGINES:
             accord.backward(case.losses, case.shared, balancers.Unit(), engine=engine, retain_graph=True)
+
+
+@pytest.mark.parametrize("engine", ["gramian", "representation"])
+@pytest.mark.parametrize("where", ["head and trunk", "head"])
+def test_engines_without_jacobian_keep_bad_gradients_out(engine, where):
+    case = zoo.build("mlp")
+    losses = dict(case.losses)
+    features = case.module[0](torch.randn(1, 4)) if where == "head and trunk" else torch.zeros(1, 5)
+    losses["t1"] = losses["t1"] * (1 + (case.module[1]["t1"](features) * 0).square().sum().sqrt())
+    with pytest.warns(NonFiniteLossWarning, match="task 't1'.*gradient is not finite"):
+        step = accord.backward(losses, case.shared, balancers.Mean(), engine=engine)
+    assert step.skipped == {"t1": "its gradient is not finite"}
+    assert all(p.grad is None for p in case.module[1]["t1"].parameters())
+    clean = zoo.build("mlp")
+    accord.backward({**clean.losses, "t1": None}, clean.shared, balancers.Mean())
+    assert_equal(gradients(case.module), gradients(clean.module))
+
+
+@pytest.mark.parametrize("engine", ["gramian", "representation"])
+def test_engines_without_jacobian_refuse_methods_that_need_it(engine):
+    case = zoo.build("mlp")
+    with pytest.raises(ConfigurationError, match='never forms the Jacobian; use engine="loop"'):
+        accord.backward(case.losses, case.shared, balancers.Median(), engine=engine)
+    assert all(p.grad is None for p in case.module.parameters())
+
+
+def test_representation_is_the_gramian_at_the_features():
+    trunk, heads = zoo.mlp_trunk(), zoo.Heads(5)
+    features = trunk(torch.randn(6, 4))
+    losses = heads.losses(features)
+    found = accord.gramian(losses, trunk.parameters(), engine="representation")
+    torch.testing.assert_close(found, accord.gramian(losses, [features]))
+
+
+def test_embedding_rule_reads_only_looked_up_rows():
+    for options in ({}, {"sparse": True}, {"padding_idx": 2}, {"scale_grad_by_freq": True}):
+        table = nn.Embedding(50, 4, **options)
+        features = table(torch.tensor([[1, 2], [1, 1], [7, 2]])).sum(1)
+        losses = list(zoo.Heads(4).losses(features).values())
+        rows = [torch.autograd.grad(loss, table.weight, retain_graph=True)[0] for loss in losses]
+        rows = torch.stack([(row.to_dense() if row.is_sparse else row).flatten() for row in rows]).double()
+        torch.testing.assert_close(
+            accord.gramian(losses, [table.weight], engine="gramian"), rows @ rows.T, rtol=1e-5, atol=1e-7
+        )
+        accord.backward(losses, [table.weight], balancers.Unit(), engine="gramian")
+        assert table.weight.grad.is_sparse == bool(options.get("sparse"))

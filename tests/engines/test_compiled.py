@@ -49,10 +49,6 @@ def test_inductor(model):
     accord.backward(heads.losses(trunk(x)), trunk.parameters(), balancers.Unit())
     wanted = gradients(model)
     model.zero_grad()
-    losses = heads.losses(torch.compile(trunk)(x))
-    with pytest.raises(ConfigurationError, match="donated_buffer = False"):
-        accord.backward(losses, trunk.parameters(), balancers.Unit())
-    torch.compiler.reset()
     with torch._functorch.config.patch(donated_buffer=False):
         losses = heads.losses(torch.compile(trunk)(x))
         with pytest.raises(ConfigurationError, match=r'no vectorised backward.*engine="loop"'):
@@ -61,3 +57,24 @@ def test_inductor(model):
         accord.backward(losses, trunk.parameters(), balancers.Unit())
     for found, expected in zip(gradients(model), wanted, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_donated_buffers_are_explained():
+    """The compiler's own words, raised where its backward runs twice; not every model has buffers to donate."""
+
+    class Compiled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            if torch._C._autograd._get_current_graph_task_keep_graph():
+                raise RuntimeError("This backward function was compiled with non-empty donated buffers ...")
+            return gradient * 2
+
+    trunk = nn.Linear(4, 5)
+    losses = zoo.Heads(5).losses(Compiled.apply(trunk(torch.randn(6, 4))))
+    for engine in ("loop", "batched"):
+        with pytest.raises(ConfigurationError, match="donated_buffer = False"):
+            accord.backward(losses, trunk.parameters(), balancers.Unit(), engine=engine, retain_graph=True)

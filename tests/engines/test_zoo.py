@@ -5,11 +5,12 @@ import torch
 from tests.engines import balancers, zoo
 
 import accord
-from accord.engines import Batched
+from accord.engines import Batched, _rules, layerwise
+from accord.errors import ConfigurationError
 
 ENGINES = ["loop", "auto", "batched", Batched(chunk=2)]
-# One vectorised backward does not exist for these; the engine must say so rather than be wrong.
-UNBATCHED: set[str] = set()
+DEFERRED = ["gramian", "representation"]  # without a Jacobian
+NO_REPRESENTATION = {"vector_of_losses", "one_objective_per_sample", "same_loss_twice", "own_experts_listed_as_shared"}
 
 
 def oracle(case: zoo.Case) -> torch.Tensor:
@@ -47,9 +48,26 @@ def test_jacobian_and_gramian_match_plain_autograd(name, engine):
     assert all(p.grad is None for p in case.module.parameters())
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_layerwise_gramian_matches_plain_autograd(name, monkeypatch):
+    case = zoo.build(name)
+    wanted = oracle(case)
+    for cheaper in (_rules.sampled_is_cheaper, lambda *_: True, lambda *_: False):
+        monkeypatch.setattr(layerwise, "sampled_is_cheaper", cheaper)
+        close(accord.gramian(case.losses, case.shared, engine="gramian"), wanted @ wanted.T, 10 * tolerance(case))
+    assert all(p.grad is None for p in case.module.parameters())
+    with pytest.raises(ConfigurationError, match='never forms the Jacobian; use engine="loop"'):
+        accord.jacobian(case.losses, case.shared, engine="gramian")
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, *DEFERRED], ids=str)
 @pytest.mark.parametrize("name", zoo.ZOO)
 def test_mean_and_sum_are_those_of_the_losses(name, engine):
+    if engine == "representation" and name in NO_REPRESENTATION:
+        case = zoo.build(name)
+        with pytest.raises(ConfigurationError, match=r"no representation can be told.*at=\[representation\]"):
+            accord.backward(case.losses, case.shared, balancers.Mean(), engine=engine)
+        return
     for balancer, reduce in (
         (balancers.Mean(), torch.mean),
         (balancers.Sum(), torch.sum),

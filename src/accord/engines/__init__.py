@@ -8,7 +8,9 @@ from accord.engines.auto import Auto
 from accord.engines.backward import backward
 from accord.engines.batched import Batched
 from accord.engines.derivatives import gramian, jacobian
+from accord.engines.layerwise import LayerwiseGramian
 from accord.engines.loop import Loop
+from accord.engines.representation import Representation
 from accord.engines.step import Step
 
 __all__ = [
@@ -17,8 +19,10 @@ __all__ = [
     "Batched",
     "Derivatives",
     "Engine",
+    "LayerwiseGramian",
     "Loop",
     "Problem",
+    "Representation",
     "Step",
     "backward",
     "find_engine",

@@ -1,0 +1,73 @@
+"""Gramian blocks of single layers from what they read and the gradients of what they gave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from accord.engines._products import products, wide
+
+
+def linear_weight(node: Node) -> tuple[Tensor, Node, int] | None:
+    """Return a linear layer's input ``[N, in]``, the node of its weight and that one's place; else ``None``."""
+    if node.name() == "AddmmBackward0" and node._saved_alpha == 1:  # pyright: ignore
+        saved, place = "_saved_mat1", 2
+    elif node.name() == "MmBackward0":
+        saved, place = "_saved_self", 1
+    else:
+        return None
+    weight = node.next_functions[place][0]
+    rows = getattr(node, saved, None)
+    return None if weight is None or rows is None else (rows, weight, place)
+
+
+def sampled_is_cheaper(rows: int, inputs: int, outputs: int, tasks: int) -> bool:
+    """Whether inner products between samples take fewer multiplications than one weight gradient per task.
+
+    Samples: ``N² in`` once and ``N² out`` for each pair of tasks. Weights: ``N in out`` per task, ``in out`` per pair.
+    """
+    pairs = tasks * (tasks + 1) // 2
+    return rows * rows * (inputs + pairs * outputs) < inputs * outputs * (tasks * rows + pairs)
+
+
+def linear(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+    """Return the Gramian ``[k, k]`` (float64) of a weight's gradients without forming them.
+
+    ``<XᵀA, XᵀB> = sum over samples n, m of (XXᵀ)[n, m] (ABᵀ)[n, m]``.
+
+    Args:
+        inputs: ``X [N, in]``.
+        gradients: k gradients ``[N, out]`` of the layer's output.
+    """
+    near = _single(inputs)
+    near = near @ near.T
+    stack = _single(torch.stack(list(gradients)))
+    count, rows, width = stack.shape
+    gramian = torch.zeros(count, count, dtype=torch.float64, device=wide(stack.device))
+    for task in range(count):
+        others = (stack[task] @ stack[task:].reshape(-1, width).T).view(rows, count - task, rows)
+        gramian[task, task:] = gramian[task:, task] = torch.einsum("nkm,nm->k", others, near).to(gramian)
+    return gramian
+
+
+def embedding(node: Node, gradients: Sequence[Tensor]) -> Tensor | None:
+    """Return the Gramian ``[k, k]`` of an embedding table's gradients from the rows that were looked up only.
+
+    ``None`` when the node is something else, or scales gradients by frequency.
+    """
+    if node.name() != "EmbeddingBackward0" or node._saved_scale_grad_by_freq:  # pyright: ignore
+        return None
+    indices = node._saved_indices.reshape(-1)  # pyright: ignore
+    found, place = indices.unique(return_inverse=True)
+    stack = _single(torch.stack([gradient.reshape(len(indices), -1) for gradient in gradients]))
+    table = stack.new_zeros(len(stack), len(found), stack.shape[2]).index_add_(1, place, stack)
+    padding = node._saved_padding_idx  # pyright: ignore
+    table[:, found == padding] = 0
+    return products([table.flatten(1)], torch.ones(len(table), dtype=torch.bool, device=table.device))
+
+
+def _single(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
