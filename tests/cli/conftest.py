@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from accord.cli import main
+
 COMMAND = Path(sys.executable).with_name("accord")
 
 
@@ -39,6 +41,22 @@ def accord(tmp_path: Path) -> Callable[..., Result]:
 
     def call(*words: str | Path, code: int = 0) -> Result:
         result = run_command(words, tmp_path)
+        assert result.code == code, f"exit code {result.code}\n{result.out}\n{result.err}"
+        return result
+
+    return call
+
+
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Like ``accord`` without the price of a new process: for what does not depend on one."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str | Path, code: int = 0) -> Result:
+        capsys.readouterr()
+        result = Result(main([*map(str, words)]), *capsys.readouterr())
         assert result.code == code, f"exit code {result.code}\n{result.out}\n{result.err}"
         return result
 

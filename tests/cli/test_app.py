@@ -29,8 +29,9 @@ def test_version(accord):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_teaches_by_two_examples_that_fit_the_terminal(accord, verb):
-    shown = accord(verb, "--help").out
+def test_every_verb_teaches_by_two_examples_that_fit_the_terminal(inside, monkeypatch, verb):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = inside(verb, "--help").out
     examples = importlib.import_module(f"accord.cli.{verb}").EXAMPLES
     assert examples in shown
     assert examples.count(f"\n  accord {verb}") == 2
@@ -49,13 +50,13 @@ def test_mistyped_verb(accord):
     assert result.err.startswith("accord: ") and '"fit"' in result.err and "accord --help" in result.err
 
 
-def test_mistyped_option(accord):
-    result = accord("fit", "table.csv", "--epoch", "3", code=2)
+def test_mistyped_option(inside):
+    result = inside("fit", "table.csv", "--epoch", "3", code=2)
     assert "--epochs" in result.err and "accord fit --help" in result.err
 
 
-def test_option_of_the_wrong_type(accord):
-    assert "--epochs" in accord("fit", "table.csv", "--epochs", "many", code=2).err
+def test_option_of_the_wrong_type(inside):
+    assert "--epochs" in inside("fit", "table.csv", "--epochs", "many", code=2).err
 
 
 @pytest.mark.parametrize(

@@ -7,26 +7,26 @@ import json
 from accord.data import datasets, open_table
 
 
-def test_the_list_names_every_data_set_on_a_line_of_its_own(accord):
-    lines = accord("data").out.splitlines()[1:]
+def test_the_list_names_every_data_set_on_a_line_of_its_own(inside):
+    lines = inside("data").out.splitlines()[1:]
     assert [line.split()[0] for line in lines] == list(datasets.DATASETS)
     assert "ships with Accord" in lines[0]
 
 
-def test_one_is_described_with_its_licence_and_how_to_use_it(accord):
-    shown = accord("data", "census-income").out
+def test_one_is_described_with_its_licence_and_how_to_use_it(inside):
+    shown = inside("data", "census-income").out
     entry = datasets.describe("census-income")
     assert entry.licence in shown and entry.citation in shown and "accord fit census-income" in shown
 
 
-def test_programs_get_the_same_facts(accord):
-    (facts,) = json.loads(accord("data", "census-income", "--json").out)
+def test_programs_get_the_same_facts(inside):
+    (facts,) = json.loads(inside("data", "census-income", "--json").out)
     assert facts["rows"] == 299_285 and facts["here"] is True and facts["urls"] == []
-    assert {entry["name"] for entry in json.loads(accord("data", "--json").out)} == set(datasets.DATASETS)
+    assert {entry["name"] for entry in json.loads(inside("data", "--json").out)} == set(datasets.DATASETS)
 
 
-def test_an_export_holds_every_row_and_says_which_part_it_is(accord, tmp_path):
-    result = accord("data", "census-income", "--export", "census.parquet")
+def test_an_export_holds_every_row_and_says_which_part_it_is(inside, tmp_path):
+    result = inside("data", "census-income", "--export", "census.parquet")
     assert result.out == ""
     table = open_table(tmp_path / "census.parquet")
     assert table.num_rows == datasets.describe("census-income").rows
@@ -40,11 +40,11 @@ def test_an_export_holds_every_row_and_says_which_part_it_is(accord, tmp_path):
     )
 
 
-def test_a_download_prints_where_the_files_are(accord):
-    assert accord("data", "census-income", "--download").out.strip().endswith("census_income")
+def test_a_download_prints_where_the_files_are(inside):
+    assert inside("data", "census-income", "--download").out.strip().endswith("census_income")
 
 
-def test_mistakes(accord):
-    assert "'census-income'" in accord("data", "census-incme", code=2).err
-    assert "which data set" in accord("data", "--download", code=2).err
-    assert ".parquet" in accord("data", "census-income", "--export", "c.xlsx", code=2).err
+def test_mistakes(inside):
+    assert "'census-income'" in inside("data", "census-incme", code=2).err
+    assert "which data set" in inside("data", "--download", code=2).err
+    assert ".parquet" in inside("data", "census-income", "--export", "c.xlsx", code=2).err

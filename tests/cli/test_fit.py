@@ -33,9 +33,9 @@ def test_what_was_given_is_in_the_specification(fitted):
     assert [(task["name"], task["kind"]) for task in spec["tasks"]] == [("bought", "binary"), ("price", "regression")]
 
 
-def test_a_dry_run_shows_columns_and_specification_and_writes_only_what_was_asked(accord, table, tmp_path):
+def test_a_dry_run_shows_columns_and_specification_and_writes_only_what_was_asked(inside, table, tmp_path):
     words = ("fit", table, "--targets", "bought,price:quantile", "--column", "city=drop", "--sharing", "mmoe")
-    shown = accord(*words, "--balancing", "upgrad", "--dry-run", "--write-spec", "spec.yaml").out
+    shown = inside(*words, "--balancing", "upgrad", "--dry-run", "--write-spec", "spec.yaml").out
     text = (tmp_path / "spec.yaml").read_text("utf-8")
     assert shown.endswith(text + "\n") and "age" in shown.removesuffix(text)
     spec = yaml.safe_load(text)
@@ -44,35 +44,35 @@ def test_a_dry_run_shows_columns_and_specification_and_writes_only_what_was_aske
     assert [path.name for path in tmp_path.iterdir()] == ["spec.yaml"]
 
 
-def test_a_written_specification_resolves_to_itself(accord, table, tmp_path):
-    accord("fit", table, "--targets", "bought,price", "--dry-run", "--write-spec", "first.yaml")
-    accord("fit", "first.yaml", "--dry-run", "--write-spec", "second.yaml")
+def test_a_written_specification_resolves_to_itself(inside, table, tmp_path):
+    inside("fit", table, "--targets", "bought,price", "--dry-run", "--write-spec", "first.yaml")
+    inside("fit", "first.yaml", "--dry-run", "--write-spec", "second.yaml")
     assert (tmp_path / "first.yaml").read_text("utf-8") == (tmp_path / "second.yaml").read_text("utf-8")
-    accord("fit", "first.yaml", "--targets", "bought", "--dry-run", code=2)
+    inside("fit", "first.yaml", "--targets", "bought", "--dry-run", code=2)
 
 
-def test_mistakes_are_named_with_the_way_out(accord, table):
-    assert "--targets" in accord("fit", table, code=2).err
-    assert "'bought'" in accord("fit", table, "--targets", "bougth", "--dry-run", code=3).err
+def test_mistakes_are_named_with_the_way_out(inside, table):
+    assert "--targets" in inside("fit", table, code=2).err
+    assert "'bought'" in inside("fit", table, "--targets", "bougth", "--dry-run", code=3).err
     words = ("fit", table, "--targets", "bought,price", "--dry-run")
-    assert "'training.epochs'" in accord(*words, "--set", "training.epoch=3", code=2).err
-    assert "'mmoe'" in accord(*words, "--sharing", "mmo", code=2).err
-    assert "'upgrad'" in accord(*words, "--balancing", "upgrd", code=2).err
-    assert "--out" in accord(*words, "--resume", code=2).err
-    assert "training.epochs" in accord(*words, "--epochs", "0", code=2).err
-    assert "'city'" in accord(*words, "--column", "citi=drop", code=3).err
-    accord("fit", "absent.parquet", "--targets", "a", "--dry-run", code=3)
+    assert "'training.epochs'" in inside(*words, "--set", "training.epoch=3", code=2).err
+    assert "'mmoe'" in inside(*words, "--sharing", "mmo", code=2).err
+    assert "'upgrad'" in inside(*words, "--balancing", "upgrd", code=2).err
+    assert "--out" in inside(*words, "--resume", code=2).err
+    assert "training.epochs" in inside(*words, "--epochs", "0", code=2).err
+    assert "'city'" in inside(*words, "--column", "citi=drop", code=3).err
+    inside("fit", "absent.parquet", "--targets", "a", "--dry-run", code=3)
 
 
-def test_a_finished_run_is_not_overwritten(accord, table, fitted):
+def test_a_finished_run_is_not_overwritten(inside, table, fitted):
     out, _ = fitted
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    result = run = accord("fit", table, "--targets", "bought,price", "--out", out, code=4)
-    assert str(out) in result.err and "--resume" in run.err
+    result = inside("fit", table, "--targets", "bought,price", "--out", out, code=4)
+    assert str(out) in result.err and "--resume" in result.err
     assert before == {path.name: path.read_bytes() for path in out.iterdir()}
 
 
-def test_ctrl_c_leaves_a_run_that_predicts(accord, table, tmp_path):
+def test_ctrl_c_leaves_a_run_that_predicts(inside, table, tmp_path):
     words = ["fit", str(table), "--targets", "bought,price", "--epochs", "100000", "--out", "run", "--no-baselines"]
     words += ["--set", "training.patience=0", "--set", "evaluation.resamples=50"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -88,4 +88,4 @@ def test_ctrl_c_leaves_a_run_that_predicts(accord, table, tmp_path):
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert (tmp_path / "run" / "metrics.json").exists()
-    accord("predict", "run", table, "--out", "p.csv")
+    inside("predict", "run", table, "--out", "p.csv")

@@ -48,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    warnings.showwarning = _show_warning
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _guarded(words, debug)
+
+
+def _guarded(words: list[str], debug: bool) -> int:
     try:
         return _run(words) or 0
     except AccordError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from accord.cli import runs
 
@@ -15,16 +16,23 @@ Examples:
   accord predict runs/census-income people.csv --out - | head
       CSV on standard output.
 
-For a task with classes there is a column TASK with the most likely one and a
-column TASK=CLASS with the probability of each; for a number, the column TASK.
-Columns the model was not trained on are ignored; one that it needs and does
-not find, or finds with another type, is an error (exit code 3)."""
+The column TASK holds the most likely class or the number in its own unit.
+TASK=CLASS holds the probability of a class; a binary task has one such column,
+for the class that counts as positive. Columns the model was not trained on are
+ignored; one that it needs and does not find is an error (exit code 3)."""
 
 app = App(help_epilogue=EXAMPLES)
 
 
 @app.default
-def predict(run: Path, table: str, /, *, out: str, query: str | None = None) -> None:
+def predict(
+    run: Path,
+    table: str,
+    /,
+    *,
+    out: Annotated[str, Parameter(allow_leading_hyphen=True)],  # for "-"
+    query: str | None = None,
+) -> None:
     """Apply a run to another table.
 
     Args:

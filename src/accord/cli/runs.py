@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,11 @@ def resolve(source: str, targets: Sequence[str], changes: Mapping[str, Any]) -> 
     if not targets:
         raise ConfigurationError("name the columns to predict: --targets a,b")
     tasks, inferred = _divide(targets)
-    return plan(source, tasks=tasks, targets=inferred, options=changes)
+    found = plan(source, tasks=tasks, targets=inferred, options=changes)
+    # People expect the order they typed.
+    order = {task.name: task for task in found.spec.parsed_tasks()}
+    names = [target if target in order else target.rpartition(":")[0] for target in targets]
+    return replace(found, spec=found.spec.with_tasks(tuple(order[name] for name in names)))
 
 
 def _divide(targets: Sequence[str]) -> tuple[list[Task], list[str]]:
