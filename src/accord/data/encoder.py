@@ -24,6 +24,7 @@ from accord.errors import ConfigurationError, DataError, suggest
 
 # Enough for quantiles within 0.2 percentage points; more only takes longer.
 QUANTILE_ROWS = 200_000
+_WRITE_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -173,16 +174,20 @@ class FeatureEncoder:
 
     def _write(self, batch: Any, arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
         at = dict.fromkeys(arrays, 0)
+        done: list[tuple[np.ndarray, np.ndarray]] = []
         for position, column in enumerate(self.columns):
             cells = batch.column(position)
             with explaining(self.schema[column.name], cells, rows):
                 encoded = column.encode(cells, self.options)
             for section, values in encoded.items():
-                stop = at[section] + values.shape[1]
+                done.append((arrays[section][:, at[section] : at[section] + values.shape[1]], values))
+                at[section] += values.shape[1]
+        # Columns are written a few rows at a time, so that these rows stay in the processor's cache meanwhile.
+        for start in range(0, len(rows), _WRITE_ROWS):
+            part = slice(start, start + _WRITE_ROWS)
+            for target, values in done:
                 # A text column may be narrower than the widest one; the rest stays padding.
-                depth = (slice(values.shape[2]),) if section == "text" else ()
-                arrays[section][(slice(None), slice(at[section], stop), *depth)] = values
-                at[section] = stop
+                target[part][..., : values.shape[-1]] = values[part]
 
 
 def selected(table: Table, names: list[str], rising: np.ndarray | None) -> Iterator[tuple[np.ndarray, Any]]:

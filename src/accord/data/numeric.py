@@ -33,10 +33,13 @@ class Scale:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return standardised float32 values of the same shape; NaN (missing) becomes 0."""
         with np.errstate(over="ignore"):
-            # Differences of huge numbers overflow to infinity, which is as good as the largest that can be squashed.
-            z = np.clip((values - self.centre) * self.factor, -1e300, 1e300)
-        z /= np.hypot(1.0, z / LIMIT)
-        return np.nan_to_num(z, copy=False, nan=0.0).astype(np.float32)
+            z = ((values - self.centre) * self.factor).astype(np.float32)
+        # Differences of huge numbers overflow; anything this large is at the bound anyway.
+        np.clip(z, -1e18, 1e18, out=z)
+        z /= np.sqrt(1.0 + np.square(z / LIMIT))
+        np.clip(z, -LIMIT, LIMIT, out=z)
+        np.copyto(z, 0.0, where=np.isnan(z))
+        return z
 
 
 def fit_scale(values: np.ndarray, bins: int = BINS) -> Scale:
