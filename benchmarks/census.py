@@ -1,8 +1,7 @@
-"""Census-Income as the benchmarks use it: which columns are what, one fixed split, and the labels of the test rows."""
+"""Census-Income as the benchmarks use it: one Parquet file with the fixed parts, which columns are what, the labels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-WEIGHT = "instance_weight"
+PART = "part"
 TARGETS = ("income", "marital_stat")
 POSITIVE = ("50000+.", "Never married")
 # The seven that the MMoE paper's followers treat as numbers; every other feature is a category.
@@ -28,32 +27,33 @@ VALIDATION = 0.1
 SPLIT_SEED = 0
 
 
-@dataclass(frozen=True)
-class Files:
-    """The two Parquet files of the original split: 199,523 and 99,762 rows."""
+def write(folder: Path) -> Path:
+    """Write the shipped data set without its instance weight, and with a column that says each row's part.
 
-    train: Path
-    test: Path
-
-
-def files_in(directory: Path) -> Files:
-    """Return the files of ``directory``.
-
-    Raises:
-        FileNotFoundError: one of them is not there.
+    The test rows are those of the original split; of its training rows, a fixed tenth is for validation.
     """
-    found = Files(directory / "census_income_train.parquet", directory / "census_income_test.parquet")
-    for path in (found.train, found.test):
-        if not path.is_file():
-            raise FileNotFoundError(f"no {path.name} in {directory}: give the folder that holds it with --data")
-    return found
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from accord.data import datasets
+
+    source = datasets.download("census-income")
+    train, test = (pq.read_table(source / name) for name in ("train.parquet", "test.parquet"))
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(train))
+    part = np.full(len(train), "train", dtype=object)
+    part[order[: round(len(train) * VALIDATION)]] = "validation"
+    parts = [*part, *["test"] * len(test)]
+    whole = pa.concat_tables([train, test]).unify_dictionaries().drop_columns(["instance_weight"])
+    path = folder / "census-income.parquet"
+    pq.write_table(whole.append_column(PART, pa.array(parts)), path)
+    return path
 
 
-def split_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of the training rows to train on, ``[n]``, and to validate on, ``[m]``; always the same."""
-    order = np.random.default_rng(SPLIT_SEED).permutation(rows)
-    held_out = round(rows * VALIDATION)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+def part_rows(table: Path, part: str) -> int:
+    """Return how many rows of the file are in ``part``."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(table, columns=[PART], filters=[(PART, "=", part)]).num_rows
 
 
 def labels(frame: pd.DataFrame) -> np.ndarray:
@@ -62,8 +62,9 @@ def labels(frame: pd.DataFrame) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def test_labels(files: Files) -> np.ndarray:
-    """Return :func:`labels` of the test file."""
+def test_labels(table: Path) -> np.ndarray:
+    """Return :func:`labels` of the test rows."""
     import pandas as pd
 
-    return labels(pd.read_parquet(files.test, columns=list(TARGETS)))
+    frame = pd.read_parquet(table, columns=[*TARGETS, PART])
+    return labels(frame.loc[frame[PART] == "test", :])

@@ -15,6 +15,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -33,14 +34,19 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(options.threads)
-    files = census.files_in(options.data)
     lines = Lines(options.out)
     if CHILD in os.environ:
-        _child(options, files, lines)
+        _child(options, lines)
         return
+    with tempfile.TemporaryDirectory(prefix="accord-benchmark-") as folder:
+        options.table = census.write(Path(folder))
+        _measure(options, lines)
+
+
+def _measure(options: argparse.Namespace, lines: Lines) -> None:
     lines.write("environment", torch=version("torch"), threads=options.threads, cores=os.cpu_count())
     if "fit" in options.what:
-        _fit(options, files, lines)
+        _fit(options, lines)
     if "start" in options.what:
         _start(options, lines)
 
@@ -49,7 +55,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Census-Income: Accord against its peers.")
     parser.add_argument("what", nargs="*", default=["fit", "start"], help="fit, start (default: both)")
     parser.add_argument("--contenders", nargs="+", default=list(NAMES), choices=NAMES)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the two Parquet files")
+    parser.add_argument("--table", type=Path, help=argparse.SUPPRESS)  # for the fresh processes
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5, help="models per library")
@@ -64,12 +70,14 @@ def rotations(names: list[str], rounds: int) -> list[list[str]]:
     return [names[i % len(names) :] + names[: i % len(names)] for i in range(rounds)]
 
 
-def _fit(options: argparse.Namespace, files: census.Files, lines: Lines) -> None:
+def _fit(options: argparse.Namespace, lines: Lines) -> None:
     contenders: dict[str, Contender] = {name: make(name) for name in options.contenders}
-    rows = {name: contender.prepare(files) for name, contender in contenders.items()}
+    for contender in contenders.values():
+        contender.prepare(options.table)
+    rows = census.part_rows(options.table, "train")
     from summary import Accuracy, Speed
 
-    labels = census.test_labels(files)
+    labels = census.test_labels(options.table)
     speed, accuracy = Speed(), Accuracy()
     for seed, order in enumerate(rotations(options.contenders, options.seeds)):
         settings = Settings(options.batch, options.epochs, seed)
@@ -78,7 +86,7 @@ def _fit(options: argparse.Namespace, files: census.Files, lines: Lines) -> None
             contenders[name].train(settings, laps)
             common = {"contender": name, "version": version(contenders[name].distribution), "batch": options.batch}
             for epoch, (wall, cpu) in enumerate(zip(laps.wall, laps.cpu, strict=True)):
-                rate, cpu_rate = rows[name] / wall, rows[name] / cpu
+                rate, cpu_rate = rows / wall, rows / cpu
                 lines.write(
                     "epoch", **common, seed=seed, epoch=epoch, rows_per_second=rate, rows_per_cpu_second=cpu_rate
                 )
@@ -104,7 +112,7 @@ def _spawn(options: argparse.Namespace, name: str) -> dict[str, float]:
     import json
 
     command = [sys.executable, __file__, "start", "--contenders", name, "--epochs", "1"]
-    for option in ("data", "batch", "threads", "out"):
+    for option in ("table", "batch", "threads", "out"):
         if (value := getattr(options, option)) is not None:
             command += [f"--{option}", str(value)]
     environment = {**os.environ, CHILD: repr(time.monotonic())}
@@ -113,7 +121,7 @@ def _spawn(options: argparse.Namespace, name: str) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _child(options: argparse.Namespace, files: census.Files, lines: Lines) -> None:
+def _child(options: argparse.Namespace, lines: Lines) -> None:
     """Prepare and train one epoch; say when it began and ended, counted from before this process existed."""
     began = float(os.environ[CHILD])
     marks: dict[str, float] = {}
@@ -124,7 +132,7 @@ def _child(options: argparse.Namespace, files: census.Files, lines: Lines) -> No
 
     mark("imported")
     contender = make(options.contenders[0])
-    contender.prepare(files)
+    contender.prepare(options.table)
     mark("prepared")
     laps = Laps(on_begin=lambda: mark("first_epoch"), on_end=lambda: mark("first_epoch_end"))
     contender.train(Settings(options.batch, options.epochs, 0), laps)

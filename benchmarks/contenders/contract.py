@@ -6,10 +6,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from census import Files
 
 EXPERTS, EXPERT_WIDTH, TOWER_WIDTH, EMBEDDING = 8, 16, 8, 4
 LEARNING_RATE = 1e-3
@@ -54,14 +54,14 @@ class Laps:
 
 
 class Contender(ABC):
-    """A library: reads the files as its own documentation would, trains an MMoE, predicts the test rows."""
+    """A library: reads the table as its own documentation would, trains an MMoE, predicts the test rows."""
 
     name: ClassVar[str]
     distribution: ClassVar[str]
 
     @abstractmethod
-    def prepare(self, files: Files) -> int:
-        """Read and encode the data once; return the number of training rows."""
+    def prepare(self, table: Path) -> None:
+        """Read and encode the file that :func:`census.write` wrote, once for all seeds."""
 
     @abstractmethod
     def train(self, settings: Settings, laps: Laps) -> None:

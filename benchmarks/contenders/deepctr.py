@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
-from census import Files
 
 from contenders.contract import EMBEDDING, EXPERT_WIDTH, EXPERTS, TOWER_WIDTH, Contender, Laps, Settings
 from contenders.encoded import encode
@@ -49,11 +49,10 @@ class DeepCTRTorch(Contender):
     name = "DeepCTR-Torch"
     distribution = "deepctr-torch"
 
-    def prepare(self, files: Files) -> int:
-        self.data = encode(files)
+    def prepare(self, table: Path) -> None:
+        self.data = encode(table)
         # One float32 matrix is what it makes of its input; giving float32 spares it a float64 copy.
         self.columns = {name: array.astype(np.float32) for name, array in self.data.train.items()}
-        return len(self.data.labels)
 
     def train(self, settings: Settings, laps: Laps) -> None:
         base, dense, sparse, mmoe = _import()

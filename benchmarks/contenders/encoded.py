@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import census
 import numpy as np
@@ -27,25 +28,26 @@ class Encoded:
 
 
 @cache
-def encode(files: census.Files) -> Encoded:
-    """Read and encode; vocabularies and ranges are those of both files together, as in the examples."""
+def encode(table: Path) -> Encoded:
+    """Read and encode; vocabularies and ranges are those of all rows together, as in the examples."""
     import pandas as pd
     from sklearn.preprocessing import LabelEncoder, MinMaxScaler
 
-    parts = [pd.read_parquet(path) for path in (files.train, files.test)]
-    labels = census.labels(parts[0])
-    frame = pd.concat(parts, ignore_index=True).drop(columns=[census.WEIGHT, *census.TARGETS])
-    categories = [name for name in frame if name not in census.NUMERIC]
+    frame = pd.read_parquet(table)
+    part = frame.pop(census.PART).to_numpy()
+    train, test = np.flatnonzero(part == "train"), np.flatnonzero(part == "test")
+    labels = census.labels(frame)[train]
+    frame = frame.drop(columns=[*census.TARGETS])
+    numbers = list(census.NUMERIC)
+    categories = [name for name in frame if name not in numbers]
     for name in categories:
         column = frame[name].to_numpy()
         frame[name] = LabelEncoder().fit_transform(np.where(pd.isna(column), "?", column))
-    numbers = list(census.NUMERIC)
     frame[numbers] = MinMaxScaler().fit_transform(frame[numbers].astype(np.float32))
     arrays = {name: frame[name].to_numpy(np.float32 if name in numbers else np.int64) for name in frame}
-    rows, _ = census.split_rows(len(labels))
     return Encoded(
         {name: int(arrays[name].max()) + 1 for name in categories},
-        {name: np.ascontiguousarray(array[: len(labels)][rows]) for name, array in arrays.items()},
-        {name: np.ascontiguousarray(array[len(labels) :]) for name, array in arrays.items()},
-        labels[rows],
+        {name: array[train] for name, array in arrays.items()},
+        {name: array[test] for name, array in arrays.items()},
+        labels,
     )

@@ -7,6 +7,7 @@ feature-major, so that softmax and mixing run over contiguous rows; one fused op
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import census
@@ -73,27 +74,25 @@ class Plain(Contender):
     name = "plain PyTorch"
     distribution = "torch"
 
-    def prepare(self, files: census.Files) -> int:
+    def prepare(self, table: Path) -> None:
         import pandas as pd
 
-        frames = [pd.read_parquet(path) for path in (files.train, files.test)]
-        self.rows, _ = census.split_rows(len(frames[0]))
-        self.labels = torch.from_numpy(census.labels(frames[0]))
-        numbers = [torch.from_numpy(f[list(census.NUMERIC)].to_numpy(np.float32)) for f in frames]
+        frame = pd.read_parquet(table)
+        part = frame.pop(census.PART).to_numpy()
+        parts = [frame.loc[part == name, :] for name in ("train", "test")]
+        self.labels = torch.from_numpy(census.labels(parts[0]))
+        numbers = [torch.from_numpy(rows[list(census.NUMERIC)].to_numpy(np.float32)) for rows in parts]
         std, mean = torch.std_mean(numbers[0], dim=0)
-        self.numbers = [(n - mean) / std for n in numbers]
-        dropped = {census.WEIGHT, *census.TARGETS, *census.NUMERIC}
-        self.columns = [name for name in frames[0] if name not in dropped]
+        self.numbers = [(rows - mean) / std for rows in numbers]
+        self.columns = [name for name in frame if name not in {*census.TARGETS, *census.NUMERIC}]
         codes, offset = [], 0
         for name in self.columns:
-            values = pd.Index(frames[0][name].dropna().to_numpy()).unique()
-            codes.append(
-                [values.get_indexer(f[name].to_numpy()) + offset + 1 for f in frames]
-            )  # -1, missing or unseen, is 0
+            values = pd.Index(parts[0][name].dropna().to_numpy()).unique()
+            found = [values.get_indexer(rows[name].to_numpy()) for rows in parts]  # -1 where missing or unseen
+            codes.append([part + offset + 1 for part in found])
             offset += len(values) + 1
         self.codes = [torch.from_numpy(np.stack(part, axis=1).astype(np.int32)) for part in zip(*codes, strict=True)]
         self.values = offset
-        return len(self.rows)
 
     def train(self, settings: Settings, laps: Laps) -> None:
         torch.manual_seed(settings.seed)
@@ -101,8 +100,7 @@ class Plain(Contender):
         optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=1e-5, fused=True)
         for _ in range(settings.epochs):
             laps.begin()
-            order = torch.from_numpy(self.rows)[torch.randperm(len(self.rows))]
-            for rows in order.split(settings.batch):
+            for rows in torch.randperm(len(self.labels)).split(settings.batch):
                 logits = model(self.codes[0].index_select(0, rows), self.numbers[0].index_select(0, rows))
                 nn.functional.binary_cross_entropy_with_logits(logits, self.labels.index_select(0, rows).t()).backward()
                 optimizer.step()

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+from pathlib import Path
 
 import numpy as np
 import torch
-from census import Files
 
 from contenders.contract import EMBEDDING, EXPERT_WIDTH, EXPERTS, LEARNING_RATE, TOWER_WIDTH, Contender, Laps, Settings
 from contenders.encoded import encode
@@ -27,9 +27,8 @@ class TorchRechub(Contender):
     name = "torch-rechub"
     distribution = "torch-rechub"
 
-    def prepare(self, files: Files) -> int:
-        self.data = encode(files)
-        return len(self.data.labels)
+    def prepare(self, table: Path) -> None:
+        self.data = encode(table)
 
     def train(self, settings: Settings, laps: Laps) -> None:
         from torch_rechub.basic.features import DenseFeature, SparseFeature
