@@ -1,15 +1,17 @@
 """Time the engines against one plain step of the summed losses, alternating in one process.
 
     python benchmarks/engines.py [--models mlp,resnet,transformer] [--tasks 2,4,8,16] [--engines loop,batched,gramian]
-                                 [--repeats 5] [--threads 1] [--peer]
+                                 [--repeats 5] [--threads 1] [--domains] [--peer]
 
 Prints one JSON line per model, number of tasks and engine:
-``{"model", "tasks", "engine", "median_ms", "cpu_ms", "ratio", "cpu_ratio", "peak_mb"}``.
+``{"model", "domains", "tasks", "engine", "median_ms", "cpu_ms", "ratio", "cpu_ratio", "peak_mb"}``.
 
-A step is zero_grad, forward, T losses and gradients in ``.grad`` under the mean of the tasks' gradients (so that no solver
-is timed); ``ratio`` is its wall-clock time over the plain step's measured beside it, and ``cpu_ratio`` the same of CPU
-time, which other work on the machine disturbs less. Each model and engine runs in a fresh process, so ``peak_mb`` (peak
-resident memory) is its own. ``--peer`` adds the settings of TorchJD 0.18 when it can be imported; nothing here needs it.
+A step is zero_grad, forward, T losses and gradients in ``.grad`` under the mean of the tasks' gradients (so that no
+solver is timed); ``ratio`` is its wall-clock time over the plain step's measured beside it, and ``cpu_ratio`` that of
+CPU time, which other work on the machine disturbs less. Each model and engine runs in a fresh process, so ``peak_mb``
+(peak resident memory) is its own. With ``--domains`` every sample belongs to one task. ``--peer`` adds the settings of
+TorchJD 0.18 when it can be imported (with MGDA, whose solver takes 1 to 3 ms, since its mean has no Gramian path);
+nothing here needs it.
 """
 
 from __future__ import annotations
@@ -100,23 +102,24 @@ MODELS = {"mlp": mlp, "small_batch": small_batch, "resnet": resnet, "transformer
 
 
 def peer_step(trunk: nn.Module, engine: str) -> Callable[[Tensor, list[Tensor]], None]:
-    from torchjd.aggregation import Mean as PeerMean  # pyright: ignore[reportMissingImports]
+    from torchjd.aggregation import MGDA  # pyright: ignore[reportMissingImports]
     from torchjd.autojac import jac_to_grad, mtl_backward  # pyright: ignore[reportMissingImports]
 
     chunk, gramian = PEER[engine]
 
     def step(features: Tensor, losses: list[Tensor]) -> None:
         mtl_backward(losses, features=features, parallel_chunk_size=chunk)
-        jac_to_grad(trunk.parameters(), PeerMean(), optimize_gramian_computation=gramian)
+        jac_to_grad(trunk.parameters(), MGDA(), optimize_gramian_computation=gramian)
 
     return step
 
 
-def measure(model: str, tasks: int, engine: str, repeats: int) -> dict[str, object]:
+def measure(model: str, tasks: int, engine: str, repeats: int, domains: bool) -> dict[str, object]:
     torch.manual_seed(0)
     trunk, x, width = MODELS[model]()
     heads = nn.ModuleList(nn.Linear(width, 8) for _ in range(tasks))
-    targets = [torch.randn(len(x), 8) for _ in range(tasks)]
+    rows = [slice(task if domains else 0, None, tasks if domains else 1) for task in range(tasks)]
+    targets = [torch.randn(len(x[part]), 8) for part in rows]
     parameters, balancer = [*trunk.parameters(), *heads.parameters()], Mean()
 
     def plain(_: Tensor, losses: list[Tensor]) -> None:
@@ -134,14 +137,15 @@ def measure(model: str, tasks: int, engine: str, repeats: int) -> dict[str, obje
                 parameter.grad = None
             began, used = time.perf_counter(), time.process_time()
             features = trunk(x)
-            pairs = zip(heads, targets, strict=True)
-            descend(features, [(head(features) - target).pow(2).mean() for head, target in pairs])
+            parts = zip(heads, rows, targets, strict=True)
+            descend(features, [(head(features[part]) - target).pow(2).mean() for head, part, target in parts])
             if repeat:
                 wall[name].append(time.perf_counter() - began)
                 cpu[name].append(time.process_time() - used)
     middle = {name: (statistics.median(wall[name]), statistics.median(cpu[name])) for name in steps}
     return {
         "model": model,
+        "domains": domains,
         "tasks": tasks,
         "engine": engine,
         "median_ms": round(middle[engine][0] * 1e3, 1),
@@ -161,6 +165,7 @@ def main() -> None:
     parser.add_argument("--engines", default="loop,batched,gramian,representation")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--domains", action="store_true")
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -172,9 +177,10 @@ def main() -> None:
         for tasks in options.tasks.split(","):
             for engine in engines:
                 if options.here:
-                    print(json.dumps(measure(model, int(tasks), engine, options.repeats)), flush=True)
+                    print(json.dumps(measure(model, int(tasks), engine, options.repeats, options.domains)), flush=True)
                     continue
                 cell = ["--models", model, "--tasks", tasks, "--engines", engine, "--here"]
+                cell += ["--domains"] if options.domains else []
                 common = ["--repeats", str(options.repeats), "--threads", str(options.threads)]
                 subprocess.run([sys.executable, __file__, *cell, *common], check=True)
 

@@ -60,6 +60,22 @@ def test_layerwise_gramian_matches_plain_autograd(name, monkeypatch):
         accord.jacobian(case.losses, case.shared, engine="gramian")
 
 
+def test_grouped_is_exact_or_refuses():
+    refused = {}
+    for name in zoo.ZOO:
+        case = zoo.build(name)
+        wanted = oracle(case)
+        try:
+            found = accord.gramian(case.losses, case.shared, engine="grouped")
+        except ConfigurationError as error:
+            refused[name] = str(error)
+        else:
+            close(found, wanted @ wanted.T, 10 * tolerance(case))
+    assert {"one_domain_per_task", "one_task", "own_experts_listed_as_shared"}.isdisjoint(refused)
+    assert "sample 0 of the batch belongs to the tasks 't0' and 't1'" in refused["mlp"]
+    assert all('engine="gramian"' in message for message in refused.values())
+
+
 @pytest.mark.parametrize("engine", [*ENGINES, *DEFERRED], ids=str)
 @pytest.mark.parametrize("name", zoo.ZOO)
 def test_mean_and_sum_are_those_of_the_losses(name, engine):

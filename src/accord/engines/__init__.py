@@ -8,6 +8,7 @@ from accord.engines.auto import Auto
 from accord.engines.backward import backward
 from accord.engines.batched import Batched
 from accord.engines.derivatives import gramian, jacobian
+from accord.engines.grouped import Grouped
 from accord.engines.layerwise import LayerwiseGramian
 from accord.engines.loop import Loop
 from accord.engines.representation import Representation
@@ -19,6 +20,7 @@ __all__ = [
     "Batched",
     "Derivatives",
     "Engine",
+    "Grouped",
     "LayerwiseGramian",
     "Loop",
     "Problem",

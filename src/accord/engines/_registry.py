@@ -5,13 +5,14 @@ from __future__ import annotations
 from accord.engines._engine import Engine
 from accord.engines.auto import Auto
 from accord.engines.batched import Batched
+from accord.engines.grouped import Grouped
 from accord.engines.layerwise import LayerwiseGramian
 from accord.engines.loop import Loop
 from accord.engines.representation import Representation
 from accord.errors import ConfigurationError, suggest
 
 ENGINES: dict[str, type[Engine]] = {
-    engine.name: engine for engine in (Auto, Batched, LayerwiseGramian, Loop, Representation)
+    engine.name: engine for engine in (Auto, Batched, Grouped, LayerwiseGramian, Loop, Representation)
 }
 
 
