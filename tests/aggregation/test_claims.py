@@ -6,7 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from accord.aggregation import IMTLG, MGDA, Aggregator, AlignedMTL, CAGrad, Mean, NashMTL, PCGrad, Sum, UPGrad
+from accord.aggregation import (
+    IMTLG,
+    MGDA,
+    Aggregator,
+    AlignedMTL,
+    CAGrad,
+    DualProj,
+    Mean,
+    NashMTL,
+    PCGrad,
+    Sum,
+    UPGrad,
+)
 from accord.registry import registered
 from accord.testing import check_aggregator
 
@@ -23,6 +35,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
         NashMTL,
         (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary", "loss_scale_invariant"),
     ),
+    "dual_proj": (DualProj, (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary")),
     "upgrad": (
         UPGrad,
         (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary", "linear_in_scales"),

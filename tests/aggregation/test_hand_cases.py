@@ -8,7 +8,19 @@ import pytest
 import torch
 from torch import Tensor, tensor
 
-from accord.aggregation import IMTLG, MGDA, Aggregator, AlignedMTL, CAGrad, Mean, NashMTL, PCGrad, Sum, UPGrad
+from accord.aggregation import (
+    IMTLG,
+    MGDA,
+    Aggregator,
+    AlignedMTL,
+    CAGrad,
+    DualProj,
+    Mean,
+    NashMTL,
+    PCGrad,
+    Sum,
+    UPGrad,
+)
 from accord.errors import ConfigurationError
 
 # Two orthogonal gradients of length 1 and 2.
@@ -31,6 +43,10 @@ CASES: list[tuple[Aggregator, Tensor, list[float]]] = [
     (UPGrad(), CONFLICT, [0.25, 0.75]),
     # Weights 1 and 3, so 1/4 (1/2, 1/2) + 3/4 (0, 1).
     (UPGrad(preference=[1, 3]), CONFLICT, [0.125, 0.875]),
+    # The mean (0, 1/2) conflicts with neither; with three times the first task, (1/2, 1/4) does with the second, and
+    # loses its part along (-1, 1): <(1/2, 1/4), (-1, 1)> / 2 = -1/8, so (3/8, 3/8).
+    (DualProj(), CONFLICT, [0.0, 0.5]),
+    (DualProj(preference=[3, 1]), CONFLICT, [0.375, 0.375]),
     # Orthonormal rows are aligned already up to their lengths: the smaller one, 1, times the mean of (1, 0) and (0, 1).
     (AlignedMTL(), RIGHT, [0.5, 0.5]),
     (AlignedMTL("rmse"), RIGHT, [math.sqrt(2.5) / 2] * 2),
@@ -73,7 +89,7 @@ def test_tasks_that_start_with_unequal_preference() -> None:
     assert float((direction - centre).norm()) == pytest.approx(0.5 * float(centre.norm()))
 
 
-@pytest.mark.parametrize("make", [UPGrad, AlignedMTL, CAGrad, NashMTL])
+@pytest.mark.parametrize("make", [UPGrad, DualProj, AlignedMTL, CAGrad, NashMTL])
 def test_preferences_are_checked(make: type) -> None:
     for wrong in ([], [0.0, 0.0], [-1.0, 2.0], [math.nan, 1.0], [[1.0, 2.0]]):
         with pytest.raises(ConfigurationError, match="preference"):

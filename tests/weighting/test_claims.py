@@ -7,7 +7,15 @@ import pytest
 from accord.registry import registered
 from accord.testing import check_weighting
 from accord.testing.weighting_contract import Factory
-from accord.weighting import DynamicWeightAverage, Fixed, GradNorm, RandomLossWeighting, Uncertainty
+from accord.weighting import (
+    IMTLL,
+    DynamicWeightAverage,
+    Fixed,
+    GeometricLoss,
+    GradNorm,
+    RandomLossWeighting,
+    Uncertainty,
+)
 
 CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
     "fixed": (
@@ -15,6 +23,8 @@ CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
         ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
     ),
     "uncertainty": (lambda tasks: Uncertainty(tasks, "regression"), ("averages_at_first", "permutation_equivariant")),
+    "imtll": (IMTLL, ("averages_at_first", "permutation_equivariant")),
+    "geometric_loss": (lambda _: GeometricLoss(), ("permutation_equivariant", "loss_scale_invariant")),
     "dynamic_weight_average": (
         lambda _: DynamicWeightAverage(window=1),
         (

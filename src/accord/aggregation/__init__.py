@@ -2,6 +2,7 @@
 
 from accord.aggregation.aligned_mtl import AlignedMTL
 from accord.aggregation.cagrad import CAGrad
+from accord.aggregation.dual_proj import DualProj
 from accord.aggregation.imtlg import IMTLG
 from accord.aggregation.mean import Mean
 from accord.aggregation.mgda import MGDA
@@ -18,6 +19,7 @@ __all__ = [
     "Aggregator",
     "AlignedMTL",
     "CAGrad",
+    "DualProj",
     "GramianAggregator",
     "Mean",
     "NashMTL",

@@ -3,14 +3,18 @@
 from accord.balancer import DirectWeighting, LearnedWeighting, Weighting
 from accord.weighting.dynamic_weight_average import DynamicWeightAverage
 from accord.weighting.fixed import Fixed
+from accord.weighting.geometric_loss import GeometricLoss
 from accord.weighting.grad_norm import GradNorm
+from accord.weighting.imtll import IMTLL
 from accord.weighting.random_loss_weighting import RandomLossWeighting
 from accord.weighting.uncertainty import Uncertainty
 
 __all__ = [
+    "IMTLL",
     "DirectWeighting",
     "DynamicWeightAverage",
     "Fixed",
+    "GeometricLoss",
     "GradNorm",
     "LearnedWeighting",
     "RandomLossWeighting",

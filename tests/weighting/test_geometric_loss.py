@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import tensor
+
+from accord.errors import ConfigurationError
+from accord.weighting import GeometricLoss
+
+
+def test_by_hand() -> None:
+    losses = tensor([1.0, 4.0, 2.0])
+    assert GeometricLoss().objective(losses).item() == pytest.approx(2.0)
+    assert GeometricLoss()(losses).tolist() == pytest.approx([2 / 3, 1 / 6, 1 / 3])
+    assert GeometricLoss()(torch.full((5,), 7.0)).tolist() == pytest.approx([0.2] * 5)
+
+
+def test_many_small_losses_do_not_underflow() -> None:
+    assert GeometricLoss().objective(torch.full((400,), 1e-30)).item() == pytest.approx(1e-30)
+
+
+def test_it_is_the_geometric_mean() -> None:
+    losses = np.random.default_rng(0).uniform(0.1, 9, 6)
+    assert GeometricLoss().objective(torch.from_numpy(losses)).item() == pytest.approx(np.prod(losses) ** (1 / 6))
+
+
+def test_what_is_done_or_inactive_is_left_out() -> None:
+    losses = tensor([0.0, 4.0, math.nan, 1.0])
+    active = tensor([True, True, False, True])
+    assert GeometricLoss().objective(losses, active=active).item() == pytest.approx(2.0)
+    assert GeometricLoss()(losses, active=active).tolist() == pytest.approx([0.0, 1 / 4, 0.0, 1.0])
+    assert GeometricLoss()(torch.zeros(2)).tolist() == [0.0, 0.0]
+
+
+def test_negative_losses_and_nan_do_not_pass_unseen() -> None:
+    with pytest.raises(ConfigurationError, match="not negative"):
+        GeometricLoss()(tensor([1.0, -1.0]))
+    assert GeometricLoss().objective(tensor([1.0, math.nan])).isnan()
