@@ -21,7 +21,7 @@ from tests.training.tables import make_table, only
 
 import accord
 from accord.data import read_parquet
-from accord.errors import ConfigurationError, DataError, RunError
+from accord.errors import ConfigurationError, DataError, NonFiniteLossWarning, RunError
 from accord.training import Spec
 
 FAST = {"epochs": 2, "batch_size": 128, "resamples": 50, "patience": 0}
@@ -296,3 +296,23 @@ def test_mistyped_options_are_corrected(options, message: str, tmp_path: Path) -
     with pytest.raises(ConfigurationError, match=message):
         accord.fit(only(make_table(), "bought"), targets=["bought"], out=tmp_path / "r", **options)
     assert not (tmp_path / "r").exists()
+
+
+class Broken(torch.nn.Linear):
+    """A head that divides by zero."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return super().forward(hidden) / torch.zeros(())
+
+
+def test_a_task_that_is_not_finite_leaves_the_others_alone(tmp_path: Path) -> None:
+    table = only(make_table(), "bought", "price")
+    heads = {"bought": torch.nn.Linear(192, 1), "price": Broken(192, 1)}
+    options = {"balancing": "upgrad", "baselines": False, **FAST, "epochs": 5}
+    with pytest.warns(NonFiniteLossWarning, match="price"):
+        model = accord.fit(table, targets=["bought", "price"], heads=heads, out=tmp_path / "r", **options)
+    assert model.metrics["test"]["joint"]["bought"]["auc"][0] > 0.75
+    assert any("price was left out" in text for text in model.metrics["warnings"])
+    state = model.trained.model.state_dict()
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    assert (model.directory / "report.html").exists()
