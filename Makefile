@@ -8,7 +8,6 @@ WORKERS ?= 2
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-RUN := runs/census-income
 
 .PHONY: help install demo test test-all lint bench docs clean
 .DEFAULT_GOAL := help
@@ -38,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/accord fit census-income --targets income,marital_stat --sharing mmoe --out $(RUN)
+	$(BIN)/accord fit census-income --targets income,marital_stat --sharing mmoe --balancing upgrad --epochs 4
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS)
