@@ -327,3 +327,62 @@ def test_where_nothing_can_be_written_the_old_report_stays(tmp_path):
     with pytest.raises(RunError, match="could not write"):
         write_report(directory, occupied)
     assert (occupied / "by a folder").is_dir() and not list(tmp_path.rglob("*.part"))
+
+
+def test_few_measurements_leave_no_holes_in_strips(tmp_path):
+    root = page(tmp_path, **small(clinic(), steps=7, every=1, evaluations=2))
+    strips = root.all("svg", class_="strip")
+    assert [len(strip.all("rect")) for strip in strips] == [7] * 10
+    assert not root.all("rect", class_="q-none")
+    assert root.all("input")[0]["max"] == "7"
+
+
+def test_a_line_that_ends_early_is_labelled_there(tmp_path):
+    directory = write_run(tmp_path, **small(census()[:1], history=False))
+    chunks = make_history(census()[:1], 1, 100, 5, 10, True, np.random.default_rng(0))
+    single = next(c for c in chunks if c.run.startswith("single") and c.phase == "validation")
+    single.steps, single.values = single.steps[:4], single.values[:4]
+    write_history(directory / "history.parquet", chunks)
+    chart = parse(write_report(directory).read_text()).all("figure", id="curve-0-validation")[0].all("svg")[0]
+    places = {label.text(): float(label["x"]) for label in chart.all("text", class_="label")}
+    ends = [max(float(c["cx"]) for c in chart.all("circle", class_=look)) for look in ("t0", "base")]
+    assert places == pytest.approx({"joint": ends[0] + 8, "single": ends[1] + 8}) and ends[1] < ends[0] - 50
+
+
+def test_metrics_of_a_task_share_its_heading(clinic_page):
+    table = clinic_page.all("table", class_="metrics")[0]
+    bodies = table.all("tbody")
+    assert [len(body.all("tr")) for body in bodies] == [2] * 5
+    assert all(th["scope"] == "rowgroup" and th["rowspan"] == "2" for body in bodies for th in body.all("th"))
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "one seed"), (2, "half their range"), (3, "Student t")])
+def test_the_metrics_say_what_their_interval_is(tmp_path, seeds, said):
+    section = page(tmp_path, **small(census(), seeds=seeds)).all("section", id="metrics")[0]
+    assert said in section.all("p", class_="lead")[0].text()
+    assert ("±" in section.all("tbody")[0].text()) == (seeds > 1)
+
+
+def test_rows_are_counted_over_equal_stretches(tmp_path):
+    directory = write_run(tmp_path, **small(census()[:1]))
+    metrics = json.loads((directory / "metrics.json").read_text())
+    curve = {
+        "label": "yes",
+        "ece": 0.1,
+        "count": [4, 12, 9, 0],
+        "confidence": [0.01, 0.02, 0.92, 0.5],
+        "frequency": [0, 0, 1, 1],
+    }
+    (directory / "metrics.json").write_text(json.dumps({**metrics, "calibration": {"income": [curve]}}))
+    chart = parse(write_report(directory).read_text()).all("figure", id="calibration-0-0")[0].all("svg")[0]
+    heights = [float(bar["height"]) for bar in chart.all("rect", class_="bar")]
+    # 4 + 12 rows in the first twentieth, 9 in the one from 0.9: heights as 4 to 3; the empty bin has no mark.
+    assert heights == pytest.approx([48, 36], abs=0.01)
+    assert len(chart.all("circle")) == 3
+
+
+def test_costs_are_compared_only_where_there_is_something_to_compare(tmp_path):
+    both = page(tmp_path / "a", **small(census())).all("section", id="costs")[0]
+    assert len(both.all("svg")) == 8 and "39\u00a0% less" in both.text().replace("39 %", "39\u00a0%")
+    alone = page(tmp_path / "b", **small(census(), baselines=False)).all("section", id="costs")[0]
+    assert not alone.all("svg") and "1 min 14 s" in alone.text()

@@ -11,6 +11,7 @@ from accord.reporting.numbers import NONE, finite, fixed, general
 from accord.reporting.parts import Section, figure, table, task_name, tint
 from accord.reporting.run import Run, TaskInfo, mapping, sequence
 from accord.reporting.svg.reliability import reliability
+from accord.reporting.svg.scale import DRAWABLE
 
 PANELS = 6
 Bin = tuple[float, float, float]
@@ -37,7 +38,7 @@ def _classes(run: Run, task: TaskInfo) -> list[Mapping[str, Any]]:
 def _bins(entry: Mapping[str, Any]) -> list[Bin]:
     columns = [[finite(v) for v in sequence(entry.get(key))] for key in ("count", "confidence", "frequency")]
     # Bins without rows have no frequency; columns of a damaged entry may differ in length.
-    return [b for b in zip(*columns, strict=False) if b[0] > 0 and all(map(math.isfinite, b))]
+    return [b for b in zip(*columns, strict=False) if 0 < b[0] < DRAWABLE and all(map(math.isfinite, b))]
 
 
 def _rows(entry: Mapping[str, Any]) -> float:

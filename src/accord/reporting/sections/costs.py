@@ -30,11 +30,10 @@ def costs(run: Run) -> Section | None:
 def _row(key: str, name: str, below: str, above: str, joint: float, single: float) -> Markup | None:
     if not math.isfinite(joint):
         return None
-    compared = math.isfinite(single)
-    largest = max(joint, single) if compared else joint
-    bars = [_bar("joint", key, joint, largest)]
-    bars += [_bar("single", key, single, largest)] if compared else []
-    said = el("small", f" {_change(joint / single, below, above)}") if compared and single > 0 else None
+    if not math.isfinite(single):
+        return el("div", el("dt", name), el("dd", _text(key, joint)), class_="cost")
+    bars = [_bar(who, key, value, max(joint, single)) for who, value in (("joint", joint), ("single", single))]
+    said = el("small", f" {_change(joint / single, below, above)}") if single > 0 else None
     return el("div", el("dt", name, said), el("dd", bars), class_="cost")
 
 
@@ -47,7 +46,7 @@ def _change(ratio: float, below: str, above: str) -> str:
 
 
 def _bar(who: str, key: str, value: float, largest: float) -> Markup:
-    share = 100 * value / largest if largest > 0 else 0.0
+    share = 100 * (value / largest) if largest > 0 else 0.0
     picture = el(
         "svg", el("rect", class_=f"cost-bar {who}", width=f"{max(share, 0.5):.1f}%", height="100%", rx=2), width="100%",
         height=10, aria_hidden="true",

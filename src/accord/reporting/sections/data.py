@@ -40,7 +40,7 @@ def _splits(run: Run) -> Markup | None:
 
 def _split(part: str, rows: float, total: float) -> Markup:
     track = el("rect", class_="track", width="100%", height="100%", rx=2)
-    bar = el("rect", class_="split-bar", width=f"{100 * rows / total:.2f}%", height="100%", rx=2)
+    bar = el("rect", class_="split-bar", width=f"{100 * (rows / total):.2f}%", height="100%", rx=2)
     picture = el("svg", track, bar, width="100%", height=10, aria_hidden="true")
     return el("div", el("dt", part), el("dd", picture, el("span", f"{rows:,.0f} rows ({percent(rows / total)})")))
 
