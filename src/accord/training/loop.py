@@ -121,8 +121,6 @@ class Trainer:
         self._save_if_due(at_epoch_end=True)
 
     def _step(self, rows: Tensor) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * rate_factor(self.training, self.clock.step, self.total_steps)
         problem = self.problem
         losses = problem.losses(rows)
         self._measure_conflict(losses)
@@ -138,10 +136,10 @@ class Trainer:
             if losses[task] is not None:
                 self.skipped[task] = self.skipped.get(task, 0) + 1
         if clip_gradients(problem.model, self.training.clip_norm):
-            self.optimizer.step()
+            self.optimizer.step(rate_factor(self.training, self.clock.step, self.total_steps))
         else:
             self.skipped["(all)"] = self.skipped.get("(all)", 0) + 1
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self.meter.add(losses, step.weights)
         self.clock.step += 1
         self.clock.rows += len(rows)
@@ -171,7 +169,8 @@ class Trainer:
             self.history.add(self.name, self.clock, "train", "loss", value, task)
         for task, value in weights.items():
             self.history.add(self.name, self.clock, "train", "weight", value, task)
-        self.history.add(self.name, self.clock, "train", "learning_rate", self.optimizer.param_groups[0]["lr"])
+        rate = self.training.learning_rate * rate_factor(self.training, self.clock.step, self.total_steps)
+        self.history.add(self.name, self.clock, "train", "learning_rate", rate)
         self._tell(losses)
 
     def _tell(self, losses: Mapping[str, float]) -> None:
