@@ -30,4 +30,5 @@ def gate_weights(inputs: Tensor, gates: Sequence[Tensor], dropout: float = 0.0, 
         keep = torch.rand_like(logits) >= dropout
         keep = keep | ~keep.any(1, keepdim=True)
         logits = logits.masked_fill(~keep, float("-inf"))
-    return torch.softmax(logits, dim=1).permute(2, 0, 1)
+    # Batched products fall back to a loop over rows unless each row's matrix is laid out densely.
+    return torch.softmax(logits, dim=1).permute(2, 0, 1).contiguous()
