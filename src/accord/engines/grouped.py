@@ -12,9 +12,10 @@ from accord.engines._deferred import Deferred
 from accord.engines._engine import Derivatives, Engine, Problem
 from accord.engines._graph import leaf_of
 from accord.engines._grouped_rules import by_task, masked
+from accord.engines._layers import Layer, LayeredRows
 from accord.engines._layout import trace
 from accord.engines._products import products, wide
-from accord.engines._rows import Rows
+from accord.engines._rules import linear_weight
 from accord.engines._samples import Samples, assign
 from accord.engines._split import Split, split
 from accord.engines._sweep import Sweep, call, positions
@@ -36,8 +37,11 @@ class Grouped(Engine):
     Exact. Refuses, by name, samples of two tasks and operations that mix samples (batch normalisation) or are not known
     not to. Hooks on tensors inside the model do not act on the Gramian.
 
-    Cost: all heads once, one backward and T·P numbers; above 1 GiB of these, they are dropped layer by layer, and one
-    more backward of the weighted losses descends.
+    Weights of linear layers cost neither T·P numbers nor a second backward: their inputs and output gradients are kept,
+    the Gramian is taken between samples or between tasks, whichever is less, and one more product descends.
+
+    Cost: all heads once, one backward, one product per linear layer, and T numbers for each other parameter; where T·P
+    exceeds 1 GiB, these are dropped one by one, and a backward of the weighted losses descends instead.
     """
 
     name = "grouped"
@@ -48,7 +52,7 @@ class Grouped(Engine):
         run.finish()
         if run.kept is None:
             return Deferred(problem, run.gramian, parts.heads)
-        return Rows(problem.shared, run.kept, parts.heads, problem.objectives.active)
+        return LayeredRows(problem.shared, run.kept, parts.heads, problem.objectives.active)
 
 
 class _Run:
@@ -59,36 +63,38 @@ class _Run:
         self.samples: Samples = assign(parts, objectives.names)
         self.sweep = Sweep(parts.border, self.shared)
         self.layout: dict[Node, int] = {}
+        self.met: set[int] = set()
         device = wide(objectives.values.device)
         self.gramian = torch.zeros(self.count, self.count, dtype=torch.float64, device=device)
         size = self.count * sum(p.numel() * p.element_size() for p in problem.shared)
-        rows: list[Tensor | None] = [None] * len(problem.shared)
+        rows: list[Tensor | Layer | None] = [None] * len(problem.shared)
         self.kept = rows if size <= _BUDGET else None
         for u, edge in enumerate(parts.border):
             self.layout[edge.node] = 1
             for cotangents in parts.cotangents:
                 self.sweep.add(edge.node, edge.output_nr, _ALL, cotangents[u])
 
+    @torch.no_grad()
     def finish(self) -> None:
-        met: set[int] = set()
         for node, arrived in self.sweep.nodes():
             merged = arrived.pop(_ALL, None)
             for _, position in self.shared.get(node, ()):
                 if merged is not None:
                     raise ConfigurationError(_no_parameter(self.problem.shared[position]))
-                met.add(position)
-                self._meet(position, {task: outputs[0] for task, outputs in arrived.items()})
+                if position not in self.met:
+                    self._meet(position, {task: outputs[0] for task, outputs in arrived.items()})
             if leaf_of(node) is not None:
                 continue
             for task, outputs in arrived.items():
                 self.sweep.send(node, task, outputs)
             if merged is not None:
                 self._descend(node, merged)
-        for position in set(range(len(self.problem.shared))) - met:
+        for position in set(range(len(self.problem.shared))) - self.met:
             self._meet(position, {})
 
     def _meet(self, position: int, found: dict[int, Tensor | None]) -> None:
         """Take a parameter's gradients by task, those that came straight from a head included."""
+        self.met.add(position)
         like, rows = self.problem.shared[position], None
         for gradients in (found, {task: row[position] for task, row in enumerate(self.direct)}):
             for task, gradient in gradients.items():
@@ -106,16 +112,37 @@ class _Run:
         wanted = [child is not None and child in self.sweep.uses for child, _ in below]
         holds = [i for i, layout in enumerate(layouts) if layout is not None and wanted[i]]
         owned = [i for i, layout in enumerate(layouts) if layout is None and wanted[i]]
+        linear = linear_weight(node)
+        if owned and linear is not None:
+            owned = [i for i in owned if i != linear[2] or not self._layer(node, outputs[0], *linear)]
         if owned:
             self._parameters(node, outputs, owned)
         if holds:
-            found = _linear_input(node, outputs) if owned else None
+            found = None if linear is None else _linear_input(node, outputs)
             found = call(node, outputs) if found is None else found
             for i in holds:
                 child, port = below[i]
                 if child is not None:
                     self._place(child, layouts[i] or 1)
                     self.sweep.add(child, port, _ALL, found[i])
+
+    def _layer(self, node: Node, gradient: Tensor | None, inputs: Tensor, weight: Node, _: int) -> bool:
+        """Keep a linear layer in place of its weight's gradients, if they come from nowhere else; say whether."""
+        upright = weight.name() == "TBackward0" and self.sweep.uses.get(weight) == 1
+        leaf = self.sweep.below[weight][0][0] if upright else weight
+        if gradient is None or leaf is None or leaf_of(leaf) is None or self.sweep.uses.get(leaf) != 1:
+            return False
+        position = self.shared[leaf][0][1]
+        if any(row[position] is not None for row in self.direct):
+            return False
+        task = self.samples.of(tuple(gradient.shape), self.layout[node])
+        layer = Layer(inputs, gradient, task, self.samples, upright)
+        self.met.add(position)
+        if self.kept is not None:
+            self.kept[position] = layer
+        else:
+            self.gramian += layer.gramian().to(self.gramian)
+        return True
 
     def _place(self, child: Node, layout: int) -> None:
         if self.layout.setdefault(child, layout) != layout:
@@ -142,11 +169,11 @@ class _Run:
 
 def _linear_input(node: Node, outputs: list[Tensor | None]) -> list[Tensor | None] | None:
     """Return the gradient of a linear layer's input alone: calling the node would form its weight's once more."""
-    gradient, name = outputs[0], node.name()
-    if gradient is None or name not in ("AddmmBackward0", "MmBackward0"):
+    gradient = outputs[0]
+    if gradient is None:
         return None
     through = gradient @ node._saved_mat2.T  # pyright: ignore[reportAttributeAccessIssue]
-    return [None, through, None] if name == "AddmmBackward0" else [through, None]
+    return [None, through, None] if node.name() == "AddmmBackward0" else [through, None]
 
 
 def _no_parameter(tensor: Tensor) -> str:

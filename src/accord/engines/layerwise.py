@@ -51,6 +51,7 @@ class _Run:
         for task, edge in started:
             self.sweep.add(edge.node, edge.output_nr, task, unit(edge))
 
+    @torch.no_grad()
     def finish(self) -> None:
         for node, arrived in self.sweep.nodes():
             if not arrived:
