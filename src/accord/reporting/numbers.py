@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import stdtrit
 
 MINUS, NONE = "\u2212", "\u2013"
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -86,6 +85,8 @@ def mean_interval(values: Sequence[object], *, confidence: float = 0.95) -> tupl
         mean, spread = finite(numbers.mean()), finite(numbers.std(ddof=1 if numbers.size > 2 else 0))
     if numbers.size < 3:
         return mean, spread if numbers.size == 2 else math.nan
+    from scipy.special import stdtrit  # costs a command half a second that rarely needs it
+
     return mean, spread * float(stdtrit(numbers.size - 1, 0.5 + confidence / 2)) / math.sqrt(numbers.size)
 
 
