@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from torch import Tensor
 from torch.nn import functional
 
@@ -118,8 +117,15 @@ class Binary(TargetEncoder):
 
     def bias(self) -> Tensor:
         odds = math.log(self.rate / (1.0 - self.rate))
-        zero = brentq(lambda z: float(self.logit(torch.tensor([[z]], dtype=torch.float64))) - odds, -60.0, 60.0)
-        return torch.tensor([zero], dtype=torch.float32)
+        return torch.tensor([odds if self._logit_at(odds) == odds else self._output_at(odds)], dtype=torch.float32)
+
+    def _logit_at(self, output: float) -> float:
+        return float(self.logit(torch.tensor([[output]], dtype=torch.float64)))
+
+    def _output_at(self, odds: float) -> float:
+        from scipy.optimize import brentq  # costs half a second, and most losses have the identity here
+
+        return brentq(lambda z: self._logit_at(z) - odds, -60.0, 60.0)
 
     def encode(self, labels: Labels) -> Target:
         codes, names = labels.as_classes(self.task.name)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of, ratio
 
@@ -22,6 +21,8 @@ def decisions(predictions: Floats) -> NDArray[np.int64]:
 
 def class_sums(codes: NDArray[np.int64], classes: int, rows: NDArray[np.bool_] | None = None) -> Scorer:
     """Return a function of weights ``[R, N]`` to the weight of each class ``[R, classes]``, over ``rows`` only."""
+    from scipy import sparse  # not needed before the first evaluation
+
     values = np.ones(len(codes)) if rows is None else rows.astype(np.float64)
     picker = sparse.csr_matrix((values, (codes, np.arange(len(codes)))), shape=(classes, len(codes)))
     return lambda weights: (picker @ weights.T).T

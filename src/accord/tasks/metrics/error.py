@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import xlogy
 
 from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of, ratio
 
@@ -32,6 +31,8 @@ def _r2(predictions: Floats, truth: Floats) -> Scorer:
 
 def _poisson_deviance(predictions: Floats, truth: Floats) -> Scorer:
     # 2 (y log(y / mu) - y + mu), with y log y = 0 at y = 0 (McCullagh & Nelder, 1989).
+    from scipy.special import xlogy  # costs a command half a second that rarely needs it
+
     rate = np.maximum(predictions, np.finfo(np.float64).tiny)
     return mean_of(2.0 * (xlogy(truth, truth / rate) - truth + predictions))
 
