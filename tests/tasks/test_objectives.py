@@ -189,3 +189,14 @@ def test_evaluation_looks_at_the_task_s_own_rows():
     weights[1, 1] = 0.0  # the only negative of the two
     values = objectives.encoders[0].scorers(np.array([0.9, 0.1, 0.5, 0.0, 0.0, 0.0]), targets[0])["auc"](weights)
     assert values[0] == 1.0 and np.isnan(values[1])
+
+
+def test_evaluation_counts_row_weights_times_draws():
+    data = {"a": Labels(numbers=np.array([0.0, 1.0, 1.0, NAN]), weights=np.array([1.0, 2.0, 5.0, 9.0]))}
+    objectives = Objectives.fit([Task("a", "binary", metrics=["accuracy"])], data)
+    (target,) = objectives.encode(data)
+    predictions = np.array([0.1, 0.9, 0.2, 0.9])  # right, right, wrong, unknown
+    assert objectives.encoders[0].evaluate(predictions, target)["accuracy"] == pytest.approx(3 / 8)
+    draws = np.array([[2.0, 0.0, 1.0, 3.0]])
+    values = objectives.encoders[0].scorers(predictions, target)["accuracy"](draws)
+    assert values[0] == pytest.approx(2 / 7)

@@ -106,12 +106,12 @@ def test_probability_metrics_by_hand():
 
 
 def test_decision_metrics_by_hand():
-    scores, truth = np.array([0.9, 0.5, 0.1, 0.2, 0.8]), np.array([1, 0, 1, 0, 1])
-    # True positives 2, false positives 1, false negatives 1, true negatives 1.
-    assert m.ACCURACY(scores, truth) == pytest.approx(3 / 5)
-    assert m.BALANCED_ACCURACY(scores, truth) == pytest.approx((2 / 3 + 1 / 2) / 2)
-    assert m.F1(scores, truth) == pytest.approx(4 / 6)
-    assert m.MATTHEWS(scores, truth) == pytest.approx((2 * 1 - 1 * 1) / math.sqrt(3 * 3 * 2 * 2))
+    scores, truth = np.array([0.9, 0.5, 0.1, 0.2, 0.8, 0.7, 0.95]), np.array([1, 0, 1, 0, 1, 0, 1])
+    # True positives 3, false positives 2, false negatives 1, true negatives 1.
+    assert m.ACCURACY(scores, truth) == pytest.approx(4 / 7)
+    assert m.BALANCED_ACCURACY(scores, truth) == pytest.approx((3 / 4 + 1 / 3) / 2)
+    assert m.F1(scores, truth) == pytest.approx(6 / 9)
+    assert m.MATTHEWS(scores, truth) == pytest.approx((3 * 1 - 2 * 1) / math.sqrt(5 * 4 * 3 * 2))
 
 
 def test_class_metrics_by_hand():
