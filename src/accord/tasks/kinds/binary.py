@@ -125,7 +125,7 @@ class Binary(TargetEncoder):
     def _output_at(self, odds: float) -> float:
         from scipy.optimize import brentq  # costs half a second, and most losses have the identity here
 
-        return brentq(lambda z: self._logit_at(z) - odds, -60.0, 60.0)
+        return float(brentq(lambda z: self._logit_at(z) - odds, -60.0, 60.0))  # pyright: ignore[reportArgumentType]
 
     def encode(self, labels: Labels) -> Target:
         codes, names = labels.as_classes(self.task.name)
