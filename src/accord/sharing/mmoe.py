@@ -21,6 +21,8 @@ class MMoE(Sharing):
     Gates are linear without a bias, as in the paper's equations; the public ports add one, which shifts every row
     alike. Experts are all shared, each gate belongs to its task.
 
+    Source: Ma et al., KDD 2018.
+
     Args:
         in_features: D.
         tasks: T.

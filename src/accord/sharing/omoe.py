@@ -18,6 +18,8 @@ from accord.sharing.layers import check_dropout, check_positive, uniform
 class OMoE(Sharing):
     """All tasks read one mixture of shared experts: MMoE's one-gate baseline, ``h = sum_e softmax(W x)_e f_e(x)``.
 
+    Source: Ma et al., KDD 2018.
+
     Args:
         in_features: D.
         tasks: T.
