@@ -9,6 +9,8 @@ import numpy as np
 BINS = 48
 # Standardised values approach this bound and never pass it.
 LIMIT = 3.0
+# Sums and differences of two values up to here are finite.
+_HUGE = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,8 @@ class Scale:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return standardised float32 values of the same shape; NaN (missing) becomes 0."""
         with np.errstate(over="ignore"):
-            z = ((values - self.centre) * self.factor).astype(np.float32)
-        # Differences of huge numbers overflow; anything this large is at the bound anyway.
-        np.clip(z, -1e18, 1e18, out=z)
+            z = ((np.clip(values, -_HUGE, _HUGE) - self.centre) * self.factor).astype(np.float32)
+        np.clip(z, -1e18, 1e18, out=z)  # already at the bound, and the square stays finite
         z /= np.sqrt(1.0 + np.square(z / LIMIT))
         np.clip(z, -LIMIT, LIMIT, out=z)
         np.copyto(z, 0.0, where=np.isnan(z))
@@ -51,6 +52,7 @@ def fit_scale(values: np.ndarray, bins: int = BINS) -> Scale:
     """
     if not len(values):
         return Scale(0.0, 0.0, (-1.0, 1.0))
+    values = np.clip(values, -_HUGE, _HUGE)
     centre = float(np.median(values))
     spread = _spread(values) or _spread(values[values != centre]) or float(np.ptp(values))
     # Denormal spreads would make the factor infinite.
@@ -98,4 +100,4 @@ def _spread(values: np.ndarray) -> float:
     if not len(values):
         return 0.0
     low, high = np.quantile(values, [0.25, 0.75])
-    return float(min(high - low, np.finfo(np.float64).max))
+    return float(high - low)

@@ -37,7 +37,7 @@ def spool(batches: Iterable[Any], schema: Any, *, limit: int = MEMORY_LIMIT) -> 
 
 
 def _spill(batches: Iterator[Any], schema: Any) -> Any:
-    folder = tempfile.TemporaryDirectory(prefix="accord-")
+    folder = tempfile.TemporaryDirectory(prefix="accord-", ignore_cleanup_errors=True)
     path = Path(folder.name) / "spool.parquet"
     # Level 1 writes as fast as the batches come; the file is read a few times and thrown away.
     with arrow("parquet").ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer:
