@@ -10,7 +10,7 @@ from torch import nn
 
 import accord
 
-STEPS = 150
+STEPS = 100
 
 
 def problem() -> tuple[torch.Tensor, torch.Tensor]:
