@@ -239,6 +239,7 @@ def test_averaging_feels_it() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["mean", "imtlg", "nash", "mgda"])
 def test_the_aggregators_themselves_arrive_where_their_closed_forms_do(name: str) -> None:
     make, _ = METHODS[name]
