@@ -80,7 +80,7 @@ def test_codes_that_are_filled_in_afterwards() -> None:
     found = {leak.feature: leak for leak in leaks(columns)}
     assert found["reason"].measure == "precision" and found["closed_after"].measure == "AUC"
     text = str(found["reason"])
-    assert "'reason' alone" in text and "outcome = 'yes'" in text and "overrides={'reason': 'drop'}" in text
+    assert "'reason' alone" in text and "outcome = 'yes'" in text and "columns={'reason': 'drop'}" in text
 
 
 def test_a_part_of_the_rows_decides() -> None:

@@ -178,6 +178,7 @@ def _leak(feature: str, target: str, measure: str, score: float, what: str) -> L
         "precision": f"has values that mean {what} in {score:.1%} of cases",
     }[measure]
     sentence = (
-        f"{feature!r} alone {told}. Is it known before {target}? If not, drop it: overrides={{{feature!r}: 'drop'}}."
+        f"{feature!r} alone {told}. Is it known before {target}? If not, drop it: --column {feature}=drop, or "
+        f"columns={{{feature!r}: 'drop'}} in Python."
     )
     return Leak(feature, target, measure, round(score, 4), sentence)
