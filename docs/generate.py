@@ -38,7 +38,7 @@ OPTION = {"weighting": "balancing", "aggregation": "balancing", "sharing": "shar
 def main(out: Path = OUT) -> None:
     """Write every generated page under ``out``, replacing what was there."""
     shutil.rmtree(out, ignore_errors=True)
-    records = [record(name, cls) for room in ROOMS for name, cls in registered(room).items()]
+    records = [record(name, cls) for room in ROOMS for name, cls in sorted(registered(room).items())]
     for facts in records:
         page = out / "methods" / facts["room"] / f"{facts['name']}.md"
         page.parent.mkdir(parents=True, exist_ok=True)

@@ -193,6 +193,14 @@ def test_every_method_tells_where_it_comes_from_and_what_it_costs(room: str, nam
     assert str(facts.year) in (cls.__doc__ or ""), "the docstring cites the paper with its year"
 
 
+def test_the_guide_and_the_changelog_know_every_method() -> None:
+    guide = (ROOT / "docs" / "choosing.md").read_text("utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    for room, name in METHODS:
+        assert f"`{name}`" in guide, f"docs/choosing.md does not say when to use {name}"
+        assert registered(room)[name].__name__ in changelog, f"CHANGELOG.md does not name {name}"
+
+
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The generated pages."""

@@ -95,7 +95,7 @@ def _classes(name: str | None, room: str | None) -> dict[str, type]:
         raise ConfigurationError(f"there is no room {room!r} of methods. {suggest(room, ROOMS)}")
     rooms = (room,) if room else ()
     if name is None:
-        return registered(*rooms)
+        return {key: cls for each in rooms or ROOMS for key, cls in sorted(registered(each).items())}
     found = find(name, *rooms)
     return {snake(found.__name__): found}
 
