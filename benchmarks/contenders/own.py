@@ -83,6 +83,10 @@ class Accord(Contender):
             batch_size=settings.batch,
             epochs=settings.epochs,
             learning_rate=LEARNING_RATE,
+            # The peers train with a constant rate and without clipping.
+            schedule="constant",
+            warmup=0.0,
+            clip_norm=0.0,
             patience=0,
             baselines=False,
             seed=settings.seed,

@@ -148,7 +148,7 @@ class Trainer:
     def _measure_conflict(self, losses: Mapping[str, Tensor | None]) -> None:
         """Record the cosines between the tasks' gradients now and then; cheap, because rare."""
         present = {name: loss for name, loss in losses.items() if loss is not None}
-        if self.clock.step % max(1, self.total_steps // CONFLICTS_PER_RUN) or len(present) < 2:
+        if self.clock.step % max(10, self.total_steps // CONFLICTS_PER_RUN) or len(present) < 2:
             return
         inner = gramian(present, self.problem.last_shared)
         norms = inner.diagonal().sqrt()

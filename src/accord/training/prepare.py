@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Prepared:
         parts: row numbers of ``train``, ``validation`` and ``test``.
         schema: of every column.
         leaks: features that alone nearly determine a target.
-        warnings: sentences that a person should read.
+        notes: choices made from the data that a person may want to change.
     """
 
     objectives: Objectives
@@ -38,7 +38,7 @@ class Prepared:
     parts: Mapping[str, Tensor]
     schema: Schema
     leaks: tuple[Leak, ...]
-    warnings: list[str] = field(default_factory=list)
+    notes: Sequence[str] = ()
 
 
 def open_source(spec: Spec, source: Any = None) -> Table:
@@ -89,7 +89,7 @@ def prepare(spec: Spec, table: Table, schema: Schema | None = None) -> Prepared:
     check_parts(objectives, targets, parts)
     encoder = FeatureEncoder.fit(table, schema, train)
     leaks = tuple(find_leakage(table, schema, names, train))
-    notes = [note for encoder in objectives.encoders for note in encoder.notes]
+    notes = tuple(note for encoder in objectives.encoders for note in encoder.notes)
     return Prepared(objectives, targets, encoder.transform(table), encoder, parts, schema, leaks, notes)
 
 

@@ -50,6 +50,7 @@ def collect(spec: Spec, prepared: Prepared, members: Members, device: torch.devi
         "calibration": _calibration(prepared, members, targets),
         "cost": {"joint": _cost([[m] for m in members.joint])},
         "warnings": warnings(prepared, members),
+        "notes": list(prepared.notes),
         "leakage": [asdict(leak) for leak in prepared.leaks],
         "environment": describe(device),
     }
@@ -107,10 +108,13 @@ def _plain(curve: Reliability) -> dict[str, Any]:
 
 
 def _cost(members: Sequence[Sequence[Member]]) -> dict[str, float]:
-    """Return costs per seed: sums over the models of a seed, means over seeds."""
+    """Return costs per seed: sums over the models of a seed, means over seeds.
+
+    ``rows_per_second`` is how fast the data goes through all models of a seed together, so that both sides compare.
+    """
     facts = [[m.facts for m in row] for row in members]
     seconds = float(np.mean([sum(f["seconds"] for f in row) for row in facts]))
-    rows = float(np.mean([sum(f["rows"] for f in row) for row in facts]))
+    rows = float(np.mean([np.mean([f["rows"] for f in row]) for row in facts]))
     return {
         "seconds": seconds,
         "rows_per_second": rows / max(seconds, 1e-9),
@@ -143,7 +147,7 @@ def _contest(prepared: Prepared, members: Members, targets: Sequence[Target], t:
 
 def warnings(prepared: Prepared, members: Members) -> list[str]:
     """Return what a reader must know before believing the rest: leaks first."""
-    found = [str(leak) for leak in prepared.leaks] + list(prepared.warnings)
+    found = [str(leak) for leak in prepared.leaks]
     if members.interrupted:
         found.append("Training was interrupted: the figures are those of an unfinished run, and there is no verdict.")
     for member, name in [(m, "joint") for m in members.joint] + [

@@ -81,6 +81,8 @@ def run(
     prepared = prepare(spec, plan.table, plan.schema)
     for leak in prepared.leaks:
         progress.say(f"LEAKAGE? {leak}")
+    for note in prepared.notes:
+        progress.say(f"Note: {note}")
     save_description(directory, spec, plan.schema, prepared.feature_encoder, prepared.objectives)
     history = History.load(directory / "history.parquet")
     history.mirrors = open_trackers(trackers, directory, {"spec": spec.to_yaml()})

@@ -171,9 +171,9 @@ def paragraph(verdict: Verdict, *, seeds: int, rows: int, confidence: float, cos
     times = cost["joint"]["seconds"] / max(cost["single"]["seconds"], 1e-9)
     seeds_words = f"{seeds} seeds" if seeds > 1 else "one seed"
     luck = (
-        f"The {confidence:.0%} intervals cover the luck of the test rows and of the seeds."
+        f"The {100 * confidence:.0f} % intervals cover the luck of the test rows and of the seeds."
         if seeds > 1
-        else f"The {confidence:.0%} intervals cover the luck of the test rows only, not that of the seed: "
+        else f"The {100 * confidence:.0f} % intervals cover the luck of the test rows only, not that of the seed: "
         "train with several seeds before you rely on a small difference."
     )
     return (
