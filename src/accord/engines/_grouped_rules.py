@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import torch
 from torch import Tensor
@@ -15,10 +16,27 @@ from accord.engines._samples import Samples
 Found = dict[int, Tensor]
 
 
-def by_task(node: Node, gradient: Tensor, layout: int, samples: Samples) -> Found | None:
-    """Return the gradients of the parameters of ``node`` by task; ``None`` where no rule knows the layer."""
+def by_task(node: Node, gradient: Tensor, layout: int, samples: Samples, owned: list[int]) -> Found | None:
+    """Return the gradients of the inputs ``owned`` of ``node`` by task; ``None`` where no rule knows the layer."""
+    if kind(node) == "Addmm" and owned == [0]:
+        return {0: samples.total(gradient, samples.of(tuple(gradient.shape), layout))}
+    if kind(node) == "Add":
+        return _bias(node, gradient, layout, samples, owned)
     rule = _RULES.get(kind(node))
     return None if rule is None else rule(node, gradient, layout, samples)
+
+
+def _bias(node: Node, gradient: Tensor, layout: int, samples: Samples, owned: list[int]) -> Found | None:
+    """Sum over each task's samples where a parameter was added that varies over no axis up to the samples' own."""
+    if node._saved_alpha != 1:  # pyright: ignore
+        return None
+    task = samples.of(tuple(gradient.shape), layout)
+    axis = next(i for i in range(gradient.ndim) if prod(gradient.shape[: i + 1]) == len(task))
+    edges = [node.next_functions[i] for i in owned]
+    if any(child is None or len(child._input_metadata[port].shape) >= gradient.ndim - axis for child, port in edges):
+        return None
+    sums = samples.total(gradient.reshape(len(task), -1), task).view(-1, *gradient.shape[axis + 1 :])
+    return dict.fromkeys(owned, sums)
 
 
 def _linear(node: Node, gradient: Tensor, layout: int, samples: Samples) -> Found | None:

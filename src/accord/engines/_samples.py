@@ -37,32 +37,43 @@ class Samples:
         return values.new_zeros(self.tasks + 1, values.shape[1]).index_add_(0, task, values)[: self.tasks]
 
 
-def assign(parts: Split, names: tuple[str, ...]) -> Samples:
+def assign(parts: Split, names: tuple[str, ...]) -> tuple[Samples, list[Tensor]]:
     """Read off the gradients at the border which task each sample belongs to.
+
+    Returns:
+        The samples, and at each place of the border one gradient that carries all tasks.
 
     Raises:
         ConfigurationError: a sample is used by two tasks; both are named.
     """
-    sizes = [edge.node._input_metadata[edge.output_nr].shape for edge in parts.border]
-    count = min((int(size[0]) if len(size) else 1 for size in sizes), default=1)
-    task = torch.full((count,), len(names), dtype=torch.long)
+    places = [edge.node._input_metadata[edge.output_nr] for edge in parts.border]
+    count = min((int(place.shape[0]) if len(place.shape) else 1 for place in places), default=1)
+    for place in places:
+        if not len(place.shape) or place.shape[0] % count:
+            raise ConfigurationError(
+                f"a tensor of shape {list(place.shape)} that the heads read has no axis of {count} samples first; "
+                'use engine="gramian"'
+            )
+    merged = [torch.zeros(tuple(place.shape), dtype=place.dtype, device=place.device) for place in places]
+    task = torch.full((count,), len(names), dtype=torch.long, device=merged[0].device if merged else None)
     for t, cotangents in enumerate(parts.cotangents):
-        for gradient in cotangents:
-            if gradient is None:
-                continue
-            if gradient.ndim == 0 or gradient.shape[0] % count:
-                raise ConfigurationError(
-                    f"a tensor of shape {list(gradient.shape)} that the heads read has no axis of {count} samples "
-                    'first; use engine="gramian"'
-                )
-            used = (gradient.reshape(count, -1) != 0).any(1).to(task.device)
-            clash = used & (task != t) & (task != len(names))
-            if bool(clash.any()):
-                sample = int(clash.nonzero()[0])
-                raise ConfigurationError(
-                    f"sample {sample} of the batch belongs to the tasks {names[int(task[sample])]!r} and {names[t]!r}; "
-                    'engine="grouped" is for samples that belong to one task each: use engine="gramian" or "loop"'
-                )
-            task[used] = t
-    device = next((g.device for row in parts.cotangents for g in row if g is not None), torch.device("cpu"))
-    return Samples(task.to(device), len(names))
+        for gradient, whole in zip(cotangents, merged, strict=True):
+            if gradient is not None:
+                _claim(task, t, names, gradient.reshape(count, -1), whole.view(count, -1))
+    return Samples(task, len(names)), merged
+
+
+def _claim(task: Tensor, t: int, names: tuple[str, ...], gradient: Tensor, whole: Tensor) -> None:
+    """Give the rows of ``gradient`` that are not zero to task ``t`` and copy them into ``whole``."""
+    used = gradient.abs().sum(1).nonzero().squeeze(1)
+    before = task[used.to(task.device)]
+    clash = (before != t) & (before != len(names))
+    if bool(clash.any()):
+        first = int(clash.nonzero()[0])
+        both = f"{names[int(before[first])]!r} and {names[t]!r}"
+        raise ConfigurationError(
+            f"sample {int(used[first])} of the batch belongs to the tasks {both}; "
+            'engine="grouped" is for samples that belong to one task each: use engine="gramian" or "loop"'
+        )
+    task[used.to(task.device)] = t
+    whole[used] = gradient[used]

@@ -16,7 +16,7 @@ from accord.engines._layers import Layer, LayeredRows
 from accord.engines._layout import trace
 from accord.engines._products import products, wide
 from accord.engines._rules import linear_weight
-from accord.engines._samples import Samples, assign
+from accord.engines._samples import assign
 from accord.engines._split import Split, split
 from accord.engines._sweep import Sweep, call, positions
 from accord.engines.loop import dense
@@ -60,7 +60,7 @@ class _Run:
         objectives = problem.objectives
         self.count = len(objectives.names)
         self.shared, self.problem, self.direct = positions(problem), problem, parts.direct
-        self.samples: Samples = assign(parts, objectives.names)
+        self.samples, merged = assign(parts, objectives.names)
         self.sweep = Sweep(parts.border, self.shared)
         self.layout: dict[Node, int] = {}
         self.met: set[int] = set()
@@ -69,10 +69,9 @@ class _Run:
         size = self.count * sum(p.numel() * p.element_size() for p in problem.shared)
         rows: list[Tensor | Layer | None] = [None] * len(problem.shared)
         self.kept = rows if size <= _BUDGET else None
-        for u, edge in enumerate(parts.border):
+        for edge, gradient in zip(parts.border, merged, strict=True):
             self.layout[edge.node] = 1
-            for cotangents in parts.cotangents:
-                self.sweep.add(edge.node, edge.output_nr, _ALL, cotangents[u])
+            self.sweep.add(edge.node, edge.output_nr, _ALL, gradient)
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -154,7 +153,7 @@ class _Run:
         gradient, layout = outputs[0], self.layout[node]
         if gradient is None:
             return
-        found = by_task(node, gradient, layout, self.samples)
+        found = by_task(node, gradient, layout, self.samples, owned)
         below = self.sweep.below[node]
         if found is None:
             for task, part in enumerate(masked(gradient, layout, self.samples)):
