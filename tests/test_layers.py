@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 import tomllib
@@ -239,11 +240,21 @@ def test_importing_accord_costs_nothing_it_was_not_asked_for() -> None:
     assert not loaded_by("import accord") & (EXTRAS | CORE)
 
 
-@pytest.mark.parametrize("room", sorted(ROOMS - CONTRACTS))
-def test_rooms_import_extras_only_when_a_job_needs_them(room: str) -> None:
-    # The kit for writing tests is itself such a job.
-    own = distributions(PROJECT["optional-dependencies"].get(room, []))
-    assert not loaded_by(f"import accord.{room}") & EXTRAS - own
+def test_rooms_import_extras_only_when_a_job_needs_them() -> None:
+    # One interpreter for all of them, because PyTorch takes seconds to import; the kit for tests, itself a job, is last.
+    rooms = [*sorted(ROOMS - CONTRACTS - {"testing"}), "testing"]
+    code = """
+import importlib, json, sys
+seen = {}
+for room in sys.argv[1:]:
+    importlib.import_module(f"accord.{room}")
+    seen[room] = sorted({name.split(".")[0] for name in sys.modules})
+print(json.dumps(seen))
+"""
+    done = subprocess.run([sys.executable, "-c", code, *rooms], capture_output=True, text=True, check=True)
+    for room, modules in json.loads(done.stdout).items():
+        own = distributions(PROJECT["optional-dependencies"]["testing"]) if room == "testing" else set()
+        assert not set(modules) & EXTRAS - own, f"importing accord.{room} imports an extra"
 
 
 def test_the_command_line_starts_without_torch() -> None:
