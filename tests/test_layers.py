@@ -241,7 +241,7 @@ def test_importing_accord_costs_nothing_it_was_not_asked_for() -> None:
 
 
 def test_rooms_import_extras_only_when_a_job_needs_them() -> None:
-    # One interpreter for all of them, because PyTorch takes seconds to import; the kit for tests, itself a job, is last.
+    # One interpreter for all of them, because PyTorch takes seconds to import; the kit for tests is last.
     rooms = [*sorted(ROOMS - CONTRACTS - {"testing"}), "testing"]
     code = """
 import importlib, json, sys
