@@ -6,7 +6,7 @@ from tests.engines import balancers, zoo
 from torch import nn
 
 import accord
-from accord.engines import ENGINES, Batched
+from accord.engines import Batched
 from accord.errors import ConfigurationError
 
 WEIGHT = nn.Parameter(torch.tensor([1.0, 2.0]))
@@ -30,7 +30,7 @@ def losses():
 )
 def test_every_form_of_losses_gives_the_same_rows(given, names):
     torch.testing.assert_close(accord.jacobian(given(), [WEIGHT]), torch.tensor([[1.0, 1.0], [2.0, 1.0]]))
-    for engine in ENGINES:
+    for engine in ("auto", "loop", "batched", "gramian"):
         step = accord.backward(given(), [WEIGHT], balancers.Mean(), engine=engine)
         assert step.names == names
 
