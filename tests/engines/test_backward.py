@@ -351,7 +351,10 @@ def test_checkpointing(engine):
         torch.testing.assert_close(accord.jacobian(losses, trunk.parameters(), engine=engine), plain)
 
 
-@pytest.mark.parametrize("balancer", [balancers.Unit(), balancers.Sum(), balancers.Median(), balancers.Equal()])
+@pytest.mark.parametrize(
+    "balancer",
+    [balancers.Unit(), balancers.Sum(), balancers.Median(), balancers.Equal(), balancers.Given([0.5, 2.0, 1.0])],
+)
 def test_reentrant_checkpointing_of_trunk_and_head(balancer):
     trunk, heads = nn.Sequential(zoo.mlp_trunk(), zoo.mlp_trunk(5, 5)), zoo.Heads(5)
     tail = nn.Linear(5, 5)  # reached by two tasks, not listed as shared
