@@ -29,6 +29,7 @@ everything else works without it."""
 JOBS = {
     "tables": "read Parquet, Arrow and SQL tables",
     "frames": "pandas and polars frames",
+    "text": "read free text with a transformer from a local folder",
     "testing": "test methods of your own with accord.testing",
     "tensorboard": "mirror the history to TensorBoard",
     "trackio": "mirror the history to trackio",
