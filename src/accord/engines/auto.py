@@ -9,9 +9,9 @@ from accord.engines.loop import Loop
 class Auto(Engine):
     """The engine that is fastest for most models and works for all: at present :class:`Loop`, on every device.
 
-    On CPUs that is measured (``benchmarks/engines.py``): one vectorised backward was slower than one backward per task
-    on a residual network and a transformer and equal on wide layers, at T = 2 to 40, and it needs more memory. On
-    accelerators nothing has been measured yet; try ``engine="batched"`` there when operations are small.
+    On a CPU with the 4x1024 perceptron of ``benchmarks/engines.py`` one backward per task took less processor time than
+    one vectorised backward at T = 8 and 16, about the same at T = 2, and less memory at all of them. Other models and
+    accelerators have not been measured; try ``engine="batched"`` where operations are small.
     """
 
     name = "auto"
