@@ -13,7 +13,7 @@ import numpy as np
 from accord.errors import ConfigurationError, suggest
 from accord.reporting import verdict_text, write_report
 from accord.tasks import Task
-from accord.training import EvaluationSpec, ModelParts, Progress, Result, Trained, TrainingSpec, plan, run
+from accord.training import EvaluationSpec, ModelParts, Progress, Result, TextChoice, Trained, TrainingSpec, plan, run
 from accord.training.files import read_json
 
 # Where each keyword of ``fit`` lives in the specification.
@@ -26,14 +26,16 @@ _SHORT = {
     "balancing_options": "balancing.options",
     "engine": "balancing.engine",
     "query": "data.query",
-    "test": "data.test",
     "columns": "data.columns",
+    "non_finite": "data.non_finite",
     "split": "data.split.method",
     "split_column": "data.split.column",
     "seed": "seed",
     **{f.name: f"training.{f.name}" for f in fields(TrainingSpec)},
     **{f.name: f"evaluation.{f.name}" for f in fields(EvaluationSpec)},
 }
+
+_KEYWORDS = (*_SHORT, "tasks", "targets", "test", "text", "out", "resume", "trunk", "heads", "progress", "trackers")
 
 
 @final
@@ -78,6 +80,8 @@ def fit(
     tasks: Sequence[Task] = (),
     *,
     targets: Sequence[str] = (),
+    test: Any = None,
+    text: TextChoice | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     trunk: Any = None,
@@ -93,14 +97,17 @@ def fit(
             :func:`accord.data.open_table`.
         tasks: what to predict.
         targets: columns to predict whose kind is inferred.
+        test: a second table that holds the test rows, anything ``table`` may be.
+        text: how free text is read: ``"hashed"`` n-grams (the default), the local folder of a Hugging Face model, or
+            your own frozen encoder, a function from a list of texts to an array or tensor ``[n, d]``.
         out: the run directory; a temporary one when left out.
         resume: go on with the unfinished run in ``out``.
         trunk: your own module ``[B, D] -> [B, H]`` instead of ``sharing``.
         heads: your own modules ``[B, H] -> [B, width]`` by task name.
         progress: receives news.
         trackers: ``"tensorboard"``, ``"trackio"``, ``"mlflow"``.
-        **options: ``sharing``, ``balancing``, ``sharing_options``, ``balancing_options``, ``query``, ``test``,
-            ``columns``, ``split``, ``split_column``, ``seed``, and every field of
+        **options: ``sharing``, ``balancing``, ``sharing_options``, ``balancing_options``, ``query``,
+            ``columns``, ``non_finite``, ``split``, ``split_column``, ``seed``, and every field of
             :class:`accord.training.TrainingSpec` and :class:`accord.training.EvaluationSpec`.
 
     Returns:
@@ -113,10 +120,10 @@ def fit(
     """
     for name in options:
         if name not in _SHORT:
-            raise ConfigurationError(f"fit has no option {name!r}. {suggest(name, _SHORT)}")
+            raise ConfigurationError(f"fit has no option {name!r}. {suggest(name, _KEYWORDS)}")
     changes = {_SHORT[name]: value for name, value in options.items()}
     parts = ModelParts(trunk, heads) if trunk is not None or heads is not None else None
-    what = plan(table, tasks=tasks, targets=targets, options=changes)
+    what = plan(table, tasks=tasks, targets=targets, options=changes, test=test, text=text)
     directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
     result = run(what, directory, resume=resume, progress=progress, parts=parts, trackers=trackers)
     return finish(result)
@@ -128,17 +135,25 @@ def finish(result: Result) -> Model:
     return Model(result.trained, result.metrics, result.directory)
 
 
-def load(directory: str | Path, *, trunk: Any = None, heads: Mapping[str, Any] | None = None) -> Model:
+def load(
+    directory: str | Path,
+    *,
+    trunk: Any = None,
+    heads: Mapping[str, Any] | None = None,
+    text: TextChoice | None = None,
+) -> Model:
     """Read a run directory back; nothing in it can execute code.
 
     Args:
         directory: written by :func:`fit`, ``accord fit`` or :meth:`Model.save`.
         trunk: the module the run was trained with, where it was your own.
         heads: likewise.
+        text: the text encoder the run was trained with, where it was your own function or its folder has moved.
 
     Raises:
         RunError: not a run directory, or a damaged one.
+        ConfigurationError: free text was read by an encoder that is not there.
     """
     parts = ModelParts(trunk, heads) if trunk is not None or heads is not None else None
     directory = Path(directory)
-    return Model(Trained.load(directory, parts), read_json(directory / "metrics.json"), directory)
+    return Model(Trained.load(directory, parts, text=text), read_json(directory / "metrics.json"), directory)

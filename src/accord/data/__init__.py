@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from accord.data import datasets
     from accord.data.encoder import FeatureEncoder
     from accord.data.features import FeatureLayout, Features
+    from accord.data.fingerprints import fingerprint, what_changed
     from accord.data.infer import infer_schema
+    from accord.data.infinite import count_infinite
     from accord.data.leakage import Leak, find_leakage
     from accord.data.open import open_table
     from accord.data.schema import Column, Schema
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from accord.data.store import read_parquet, replacing, write_parquet
     from accord.data.table import Table, concat
     from accord.data.text import TextEncoder
+    from accord.data.transformer_text import TransformerText
 
 _HOMES = {
     "Column": "schema",
@@ -32,13 +35,17 @@ _HOMES = {
     "Split": "splits",
     "Table": "table",
     "TextEncoder": "text",
+    "TransformerText": "transformer_text",
     "concat": "table",
+    "count_infinite": "infinite",
     "find_leakage": "leakage",
+    "fingerprint": "fingerprints",
     "infer_schema": "infer",
     "open_table": "open",
     "read_parquet": "store",
     "replacing": "store",
     "split": "splits",
+    "what_changed": "fingerprints",
     "write_parquet": "store",
 }
 
@@ -52,14 +59,18 @@ __all__ = [
     "Split",
     "Table",
     "TextEncoder",
+    "TransformerText",
     "concat",
+    "count_infinite",
     "datasets",
     "find_leakage",
+    "fingerprint",
     "infer_schema",
     "open_table",
     "read_parquet",
     "replacing",
     "split",
+    "what_changed",
     "write_parquet",
 ]
 

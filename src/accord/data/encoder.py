@@ -216,7 +216,7 @@ def explaining(column: Column, cells: Any, rows: np.ndarray) -> Iterator[None]:
     try:
         yield
     except BadCell as bad:
-        hint = " (pass non_finite='missing' to take it as missing)" if "inf" in bad.value else ""
+        hint = " (non_finite='missing' takes it as missing)" if "inf" in bad.value else ""
         row = int(rows[bad.position])
         raise DataError(f"column {column.name!r}, row {row}: expected {expected}, found {bad.value!r}{hint}") from bad
     except WrongType as wrong:

@@ -32,7 +32,7 @@ def open_table(
             data set (``"census-income"``: its training rows, with the given test rows as ``table.test``), a SQL query
             that names files, a SQLite or DuckDB file, a DBAPI connection, a pyarrow ``Table``, ``RecordBatchReader``
             or ``Dataset``, a pandas or polars frame (also lazy), or a mapping of names to arrays. A :class:`Table` is
-            returned as it is.
+            returned as it is (with ``test`` beside it).
         query: SQL; for a database or connection in its own dialect, for files in DuckDB's, where ``FROM data`` means
             ``source``.
         test: the given test rows, anything ``source`` may be; becomes ``table.test``.
@@ -46,13 +46,13 @@ def open_table(
         MissingExtraError: the engine for this kind of source is not installed.
     """
     marks = frozenset(missing)
+    beside = None if test is None else open_table(test, missing=marks, encoding=encoding, delimiter=delimiter)
     if isinstance(source, Table):
-        return source
+        return source if beside is None else source.beside(beside)
     if isinstance(source, str) and not is_query(source) and (builtin := _builtin(source, marks)) is not None:
-        return builtin
+        return builtin if beside is None else builtin.beside(beside)
     text = {"encoding": encoding, "delimiter": delimiter, "names": names}
     pieces = _pieces(source, query, text)
-    beside = None if test is None else open_table(test, missing=marks, encoding=encoding, delimiter=delimiter)
     return Table(pieces, source=_title(source, query), missing=marks, test=beside)
 
 

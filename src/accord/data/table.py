@@ -141,6 +141,11 @@ class Table:
         """Return ``rows`` different rows drawn with ``seed`` in table order (all of them when there are fewer)."""
         return self.take(sample_rows(self.num_rows, rows, seed), names)
 
+    def beside(self, test: Table) -> Table:
+        """Return this table with other given :attr:`test` rows."""
+        facts = {"source": self.source, "missing": self.missing, "parts": self.parts, "excluded": self.excluded}
+        return Table(self._pieces, test=test, **facts)
+
     def joined(self) -> Table:
         """Return this table followed by its given :attr:`test` rows, with :attr:`parts` saying which are which."""
         return self if self.test is None else concat({"train": self, "test": self.test})

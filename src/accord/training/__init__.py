@@ -1,6 +1,7 @@
 """One run: specification, training, evaluation, verdict, checkpoints."""
 
 from accord.training.build import ModelParts
+from accord.training.frozen_text import TextChoice
 from accord.training.history import History
 from accord.training.plan import Plan, plan
 from accord.training.progress import Progress, Silent
@@ -32,6 +33,7 @@ __all__ = [
     "Silent",
     "Spec",
     "SplitSpec",
+    "TextChoice",
     "Trained",
     "TrainingSpec",
     "Verdict",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from accord.data import Column, Schema, Table
 from accord.errors import ConfigurationError, DataError
 from accord.tasks import Task
+from accord.training.frozen_text import TextChoice, recorded
 from accord.training.prepare import label_columns, open_source, read_schema
 from accord.training.spec import IN_MEMORY, DataSpec, Spec
 
@@ -23,11 +25,13 @@ class Plan:
         spec: complete; ``spec.to_yaml()`` is re-runnable.
         table: opened, not read.
         schema: the inferred columns, with the corrections of the specification.
+        text: the frozen text encoder where it is not the one that ``spec`` names.
     """
 
     spec: Spec
     table: Table
     schema: Schema
+    text: TextChoice | None = None
 
     def __str__(self) -> str:
         return str(self.schema)
@@ -40,6 +44,8 @@ def plan(
     targets: Sequence[str] = (),
     spec: Spec | None = None,
     options: Mapping[str, Any] | None = None,
+    test: Any = None,
+    text: TextChoice | None = None,
 ) -> Plan:
     """Resolve a run.
 
@@ -49,32 +55,46 @@ def plan(
         targets: columns to predict whose kinds are inferred; in addition to ``tasks``.
         spec: a complete specification instead of ``tasks`` and ``targets``.
         options: dotted options of the specification, e.g. ``{"training.epochs": 3}``.
+        test: a second table that holds the test rows, anything ``source`` may be.
+        text: ``"hashed"``, the folder of a transformer, or a function from a list of texts to an array ``[n, d]``.
 
     Raises:
         ConfigurationError: nothing to predict, or an unknown option.
         DataError: the table cannot be read or a target cannot be predicted.
     """
     if spec is not None:
-        table = open_source(spec, source)
+        table = open_source(spec, source, test)
         known = spec.parsed_tasks()
-        return Plan(spec, table, read_schema(spec, table, label_columns(known), known))
+        return Plan(spec, table, read_schema(spec, table, label_columns(known), known), text)
     if source is None:
         raise ConfigurationError("give a table, or a specification that names one")
     if not tasks and not targets:
         raise ConfigurationError("nothing to predict: name target columns, or give tasks")
-    return _from_columns(source, tasks, targets, dict(options or {}))
+    changes = dict(options or {})
+    if test is not None:
+        changes["data.test"] = _where(test)
+    if text is not None:
+        changes["data.text"] = recorded(text)
+    table, draft = _opened(source, test, changes)
+    return Plan(*_resolved(table, draft, tasks, targets), text)
 
 
-def _from_columns(source: Any, tasks: Sequence[Task], targets: Sequence[str], options: dict[str, Any]) -> Plan:
-    data = DataSpec(source if isinstance(source, str) else IN_MEMORY)
+def _where(source: Any) -> str:
+    return str(source) if isinstance(source, (str, Path)) else IN_MEMORY
+
+
+def _opened(source: Any, test: Any, changes: Mapping[str, Any]) -> tuple[Table, Spec]:
     # A first specification with placeholder tasks validates the options that opening the table depends on.
-    draft = Spec(data, ({"name": "draft", "kind": "regression"},)).override(options)
-    table = open_source(draft, source)
+    draft = Spec(DataSpec(_where(source)), ({"name": "draft", "kind": "regression"},)).override(changes)
+    return open_source(draft, source, test), draft
+
+
+def _resolved(table: Table, draft: Spec, tasks: Sequence[Task], targets: Sequence[str]) -> tuple[Spec, Table, Schema]:
     names = [*label_columns(tasks), *targets]
     table.require(names)
     schema = read_schema(draft, table, names, tasks)
     resolved = (*tasks, *(infer_task(schema[name], schema.rows) for name in targets))
-    return Plan(draft.with_tasks(resolved), table, schema)
+    return draft.with_tasks(resolved), table, schema
 
 
 def infer_task(column: Column, rows: int) -> Task:

@@ -10,9 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.data import FeatureEncoder, Features, Leak, Schema, Table, find_leakage, infer_schema, open_table, split
+from accord.data import (
+    FeatureEncoder,
+    Features,
+    Leak,
+    Schema,
+    Table,
+    count_infinite,
+    find_leakage,
+    infer_schema,
+    open_table,
+    split,
+)
 from accord.errors import DataError
 from accord.tasks import Labels, Objectives, Target, Task
+from accord.training.environment import pick_device
+from accord.training.frozen_text import TextChoice, text_encoder
 from accord.training.spec import IN_MEMORY, Spec
 
 
@@ -41,12 +54,14 @@ class Prepared:
     notes: Sequence[str] = ()
 
 
-def open_source(spec: Spec, source: Any = None) -> Table:
-    """Open the table of ``spec``; ``source`` stands in for a table that lives in memory only."""
+def open_source(spec: Spec, source: Any = None, test: Any = None) -> Table:
+    """Open the table of ``spec``; ``source`` and ``test`` stand in for tables that live in memory only."""
     if source is None and spec.data.source == IN_MEMORY:
         raise DataError("this run was trained on a table in memory; give that table again: accord.fit(table, ...)")
+    if test is None and spec.data.test == IN_MEMORY:
+        raise DataError("this run was judged on a test table in memory; give that table again: accord.fit(test=...)")
     where = spec.data.source if source is None else source
-    return open_table(where, query=spec.data.query, test=spec.data.test).joined()
+    return open_table(where, query=spec.data.query, test=spec.data.test if test is None else test).joined()
 
 
 def label_columns(tasks: Sequence[Task]) -> list[str]:
@@ -72,8 +87,14 @@ def read_labels(table: Table, task: Task) -> Labels:
     return Labels(numbers=table.numbers(list(task.columns)), weights=weights)
 
 
-def prepare(spec: Spec, table: Table, schema: Schema | None = None) -> Prepared:
+def prepare(spec: Spec, table: Table, schema: Schema | None = None, *, text: TextChoice | None = None) -> Prepared:
     """Return tensors for ``spec``.
+
+    Args:
+        spec: what to do.
+        table: opened.
+        schema: of the table; inferred when left out.
+        text: stands in for the frozen text encoder that ``spec`` names.
 
     Raises:
         DataError: the table cannot be used as asked; the message names the column and the reason.
@@ -87,10 +108,20 @@ def prepare(spec: Spec, table: Table, schema: Schema | None = None) -> Prepared:
     objectives = Objectives.fit(tasks, labels, train)
     targets = objectives.encode(labels)
     check_parts(objectives, targets, parts)
-    encoder = FeatureEncoder.fit(table, schema, train)
+    encoder = fit_features(spec, table, schema, train, text)
     leaks = tuple(find_leakage(table, schema, names, train))
-    notes = tuple(note for encoder in objectives.encoders for note in encoder.notes)
+    notes = [note for encoder in objectives.encoders for note in encoder.notes]
+    if spec.data.non_finite == "missing":
+        infinite = count_infinite(table, schema)
+        notes += [f"column {name!r}: {count:,} infinite, taken as missing" for name, count in infinite.items()]
     return Prepared(objectives, targets, encoder.transform(table), encoder, parts, schema, leaks, notes)
+
+
+def fit_features(spec: Spec, table: Table, schema: Schema, rows: np.ndarray, text: TextChoice | None) -> FeatureEncoder:
+    """Fit the encoder of the feature columns to the training ``rows``; a text encoder is opened only for free text."""
+    free = any(column.kind == "text" for column in schema.features)
+    reader = text_encoder(spec, text, pick_device(spec.training.device)) if free else "hashed"
+    return FeatureEncoder.fit(table, schema, rows, text=reader, non_finite=spec.data.non_finite)
 
 
 def divide(spec: Spec, table: Table, labels: Mapping[str, Labels]) -> dict[str, Tensor]:

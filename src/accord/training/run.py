@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+from accord.data import Table, fingerprint, what_changed
 from accord.errors import ConfigurationError, RunError
 from accord.training.build import ModelParts, build_model
 from accord.training.environment import pick_device
-from accord.training.files import write_json, write_text
+from accord.training.files import read_json, write_json, write_text
 from accord.training.history import History
 from accord.training.interrupt import Stop, listening
 from accord.training.member import Context, Member, train_member
@@ -69,16 +70,17 @@ def run(
         trackers: names of optional mirrors of the history.
 
     Raises:
-        RunError: the directory is taken, belongs to another specification, or cannot be written.
+        RunError: the directory is taken, belongs to another specification or table, or cannot be written.
         DataError: the table cannot be used.
     """
     spec, directory, progress = plan.spec, Path(out), progress or Silent()
     _claim(directory, spec, resume)
+    _same_table(directory, plan.table)
     device = pick_device(spec.training.device)
     if spec.training.threads:
         torch.set_num_threads(spec.training.threads)
     progress.say(f"Reading {plan.table.source} ({plan.table.num_rows:,} rows)")
-    prepared = prepare(spec, plan.table, plan.schema)
+    prepared = prepare(spec, plan.table, plan.schema, text=plan.text)
     for leak in prepared.leaks:
         progress.say(f"LEAKAGE? {leak}")
     for note in prepared.notes:
@@ -113,6 +115,18 @@ def _claim(directory: Path, spec: Spec, resume: bool) -> None:
     except OSError as error:
         raise RunError(f"cannot create {directory}: {error.strerror}") from error
     write_text(existing, spec.to_yaml())
+
+
+def _same_table(directory: Path, table: Table) -> None:
+    """Refuse to go on with a table that changed: half of the models would be of other rows than the rest."""
+    path, now = directory / "checkpoints" / "table.json", fingerprint(table)
+    if not path.exists():
+        write_json(path, now)
+    elif changed := what_changed(read_json(path), now):
+        raise RunError(
+            f"{directory} cannot be resumed: {table.source} has changed since, {changed}. "
+            "Bring the old table back, or start anew in another directory."
+        )
 
 
 def _context(

@@ -46,6 +46,8 @@ class DataSpec:
         query: SQL over ``source``.
         test: a second table that holds the test rows.
         columns: corrections of the inferred kinds, e.g. ``{zip: categorical, note: drop}``.
+        text: how free text is read: ``hashed`` n-grams, or by the frozen transformer in this local folder.
+        non_finite: infinite numbers among the features: ``refuse`` them, or take them as ``missing`` and say so.
         split: see :class:`SplitSpec`.
     """
 
@@ -53,6 +55,8 @@ class DataSpec:
     query: str | None = None
     test: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    text: str = "hashed"
+    non_finite: Literal["refuse", "missing"] = "refuse"
     split: SplitSpec = SplitSpec()
 
 

@@ -17,6 +17,7 @@ from accord.tasks import Objectives, TargetEncoder
 from accord.training.build import ModelParts, build_model
 from accord.training.evaluate import predict
 from accord.training.files import read_json, read_tensors, write_json, write_tensors, write_text
+from accord.training.frozen_text import TextChoice, text_encoder
 from accord.training.problem import all_outputs
 from accord.training.spec import Spec
 
@@ -68,15 +69,17 @@ class Trained:
         write_tensors(directory / "model.safetensors", self.model.state_dict())
 
     @classmethod
-    def load(cls, directory: str | Path, parts: ModelParts | None = None) -> Trained:
+    def load(cls, directory: str | Path, parts: ModelParts | None = None, *, text: TextChoice | None = None) -> Trained:
         """Read a run directory. Only text and numbers are read: nothing in it can execute.
 
         Args:
             directory: a run directory.
             parts: the user's own modules, where the run was trained with some.
+            text: the frozen text encoder, where it was a function of the user or its folder has moved.
 
         Raises:
             RunError: a file is missing, damaged, or does not belong to the others.
+            ConfigurationError: the text encoder is not there.
         """
         directory = Path(directory)
         if not directory.is_dir():
@@ -85,7 +88,7 @@ class Trained:
         kept = read_json(directory / "features.json")
         tensors, _ = read_tensors(directory / "model.safetensors")
         try:
-            features = FeatureEncoder.from_state(kept["encoder"])
+            features = _read_features(kept["encoder"], spec, text)
             schema = Schema.from_dict(kept["schema"])
             objectives = Objectives([TargetEncoder.from_state(state) for state in kept["tasks"]])
         except (KeyError, TypeError, AttributeError) as error:
@@ -106,6 +109,13 @@ def save_description(
         "tasks": [encoder.state() for encoder in objectives.encoders],
     }
     write_json(directory / "features.json", state)
+
+
+def _read_features(state: dict[str, Any], spec: Spec, text: TextChoice | None) -> FeatureEncoder:
+    if not any(column["kind"] == "embedding" for column in state["columns"]):
+        return FeatureEncoder.from_state(state)
+    reader = text_encoder(spec, text)
+    return FeatureEncoder.from_state(state, text=None if isinstance(reader, str) else reader)
 
 
 def _load_weights(model: MultiTaskModel, tensors: dict[str, Tensor], directory: Path) -> None:
