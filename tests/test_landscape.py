@@ -27,28 +27,32 @@ STEPS = 35_000
 LEAST = 5e-6
 
 
+SIGN = np.array([[-1.0], [1.0]])
+CENTRES = np.array([[7.0], [-7.0]])
+
+
 def gradients(x: Array) -> Array:
     """Gradients ``[n, 2 tasks, 2]`` of both losses at points ``[n, 2]``."""
     x1, x2 = x.T
-    ramp, slope = np.tanh(-x2), np.tanh(-x2) ** 2 - 1  # tanh(-x2) and its derivative in x2
-    upper, lower = np.maximum(np.tanh(x2 / 2), 0), np.maximum(np.tanh(-x2 / 2), 0)
+    ramp, half = np.tanh(-x2), np.tanh(x2 / 2)
+    upper, lower = np.maximum(half, 0), np.maximum(-half, 0)
     # On the line between the two regions autograd takes both slopes, and one start lies on it.
-    d_upper = np.where(x2 >= 0, (1 - upper**2) / 2, 0)
-    d_lower = np.where(x2 <= 0, (lower**2 - 1) / 2, 0)
-    rows = []
-    for inside, d2, centre in ((0.5 * (-x1 - 7) - ramp, -slope, 7.0), (0.5 * (-x1 + 3) + ramp + 2, slope, -7.0)):
-        clipped = np.maximum(np.abs(inside), LEAST)
-        outside = np.where(np.abs(inside) > LEAST, 1 / np.where(inside == 0, LEAST, inside), 0)
-        barrier = np.log(clipped) + 6
-        bowl = ((x1 - centre) ** 2 + 0.1 * (x2 + 8) ** 2) / 10 - 20
-        along = upper * outside * -0.5 + lower * (x1 - centre) / 5
-        across = d_upper * barrier + upper * outside * d2 + d_lower * bowl + lower * (x2 + 8) / 50
-        rows.append(np.stack([along, across], axis=1))
-    return np.stack(rows, axis=1)
+    bend = (1 - half * half) / 2
+    d_upper, d_lower = bend * (x2 >= 0), -bend * (x2 <= 0)
+    inside = -0.5 * x1 + SIGN * (3.5 + ramp)
+    clipped = np.maximum(np.abs(inside), LEAST)
+    outside = upper * np.sign(inside) / clipped * (np.abs(inside) > LEAST)
+    away = x1 - CENTRES
+    bowl = (away * away + 0.1 * (x2 + 8) ** 2) / 10 - 20
+    found = np.empty((len(x), 2, 2))
+    found[:, :, 0] = (-0.5 * outside + lower * away / 5).T
+    across = SIGN * outside * (ramp * ramp - 1)
+    found[:, :, 1] = (d_upper * (np.log(clipped) + 6) + across + d_lower * bowl + lower * (x2 + 8) / 50).T
+    return found
 
 
 def losses(x: torch.Tensor) -> torch.Tensor:
-    """The same losses ``[2]`` at one point, as the paper writes them."""
+    """The same losses ``[2, n]`` at points ``[2, n]``, as the paper writes them."""
     x1, x2 = x
     barrier = [
         (0.5 * (-x1 - 7) - torch.tanh(-x2)).abs().clamp(LEAST).log() + 6,
@@ -59,41 +63,46 @@ def losses(x: torch.Tensor) -> torch.Tensor:
     return torch.stack([upper * a + lower * b for a, b in zip(barrier, bowl, strict=True)])
 
 
-def products(g: Array) -> tuple[Array, Array, Array]:
-    return (g[:, 0] ** 2).sum(1), (g[:, 1] ** 2).sum(1), (g[:, 0] * g[:, 1]).sum(1)
+Products = tuple[Array, Array, Array]
+
+
+def products(g: Array) -> Products:
+    """Both squared lengths and the inner product of gradients ``[n, 2, 2]``."""
+    a, b = g[:, 0, 0], g[:, 0, 1]
+    c, d = g[:, 1, 0], g[:, 1, 1]
+    return a * a + b * b, c * c + d * d, a * c + b * d
 
 
 def combine(g: Array, first: Array, second: Array) -> Array:
     return first[:, None] * g[:, 0] + second[:, None] * g[:, 1]
 
 
-def mean(g: Array) -> Array:
-    return g.mean(axis=1)
+def mean(g: Array, _: Products) -> Array:
+    return (g[:, 0] + g[:, 1]) / 2
 
 
-def mgda(g: Array) -> Array:
-    one, two, both = products(g)
-    first = np.clip((two - both) / np.maximum(one + two - 2 * both, 1e-300), 0, 1)
+def mgda(g: Array, p: Products) -> Array:
+    one, two, both = p
+    first = np.minimum(np.maximum((two - both) / np.maximum(one + two - 2 * both, 1e-300), 0), 1)
     return combine(g, first, 1 - first)
 
 
-def pcgrad(g: Array) -> Array:
-    one, two, both = products(g)
+def pcgrad(g: Array, p: Products) -> Array:
+    one, two, both = p
     both = np.minimum(both, 0)
     return combine(g, (1 - both / one) / 2, (1 - both / two) / 2)
 
 
-def imtlg(g: Array) -> Array:
-    one, two, _ = products(g)
-    first = 1 / (1 + np.sqrt(one / two))
+def imtlg(g: Array, p: Products) -> Array:
+    first = 1 / (1 + np.sqrt(p[0] / p[1]))
     return combine(g, first, 1 - first)
 
 
-def nash(g: Array) -> Array:
+def nash(g: Array, p: Products) -> Array:
     """On the paper's scale, length sqrt(2), with which its figure was made."""
-    one, two, both = products(g)
-    scale = 1 / np.sqrt(np.maximum(1 + both / np.sqrt(one * two), 1e-12))
-    return combine(g, scale / np.sqrt(one), scale / np.sqrt(two))
+    first, second = np.sqrt(p[0]), np.sqrt(p[1])
+    scale = 1 / np.sqrt(np.maximum(1 + p[2] / (first * second), 1e-12))
+    return combine(g, scale / first, scale / second)
 
 
 class PaperNash(NashMTL):
@@ -104,7 +113,7 @@ class PaperNash(NashMTL):
         return super().solve(gramian, preference) / factor
 
 
-def cagrad(g: Array, c: float = 0.5) -> Array:
+def cagrad(g: Array, _: Products, c: float = 0.5) -> Array:
     # On the segment x = g_2 + w e the slope <e, g_0> + k <e, x> / |x| vanishes at one w, unless an end comes first.
     middle, edge = g.mean(axis=1), g[:, 0] - g[:, 1]
     reach = c * np.linalg.norm(middle, axis=1)
@@ -121,7 +130,7 @@ def cagrad(g: Array, c: float = 0.5) -> Array:
     return (middle + (reach / norm)[:, None] * worst) / (1 + c)
 
 
-METHODS: dict[str, tuple[Callable[[], Aggregator], Callable[[Array], Array]]] = {
+METHODS: dict[str, tuple[Callable[[], Aggregator], Callable[[Array, Products], Array]]] = {
     "mean": (Mean, mean),
     "mgda": (MGDA, mgda),
     "pcgrad": (PCGrad, pcgrad),
@@ -132,7 +141,7 @@ METHODS: dict[str, tuple[Callable[[], Aggregator], Callable[[Array], Array]]] = 
 }
 
 
-def descend(direction: Callable[[Array], Array], starts: Array, scales: Array) -> tuple[Array, Array]:
+def descend(towards: Callable[[Array], Array], starts: Array, scales: Array) -> tuple[Array, Array]:
     """Run Adam; return the last points ``[n, 2]`` and the gradients ``[m, n, 2, 2]`` met at every 500th step.
 
     ``scales`` ``[n]`` multiplies the first loss of each run.
@@ -144,7 +153,7 @@ def descend(direction: Callable[[Array], Array], starts: Array, scales: Array) -
         g = gradients(x) * factors
         if step % 500 == 0:
             met.append(g)
-        d = direction(g)
+        d = towards(g)
         first += 0.1 * (d - first)
         second += 0.001 * (d * d - second)
         x -= 1e-3 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
@@ -158,9 +167,12 @@ def everyone() -> dict[tuple[str, float], tuple[Array, Array]]:
         closed: [name for name, (_, other) in METHODS.items() if other is closed] for _, closed in METHODS.values()
     }
     each = 2 * len(STARTS)
+    rows = [slice(i * each, (i + 1) * each) for i in range(len(forms))]
 
     def together(g: Array) -> Array:
-        return np.concatenate([closed(g[i * each : (i + 1) * each]) for i, closed in enumerate(forms)])
+        p = products(g)
+        parts = [closed(g[r], (p[0][r], p[1][r], p[2][r])) for closed, r in zip(forms, rows, strict=True)]
+        return np.concatenate(parts)
 
     starts = np.tile(STARTS, (2 * len(forms), 1))
     scales = np.tile(np.repeat([1.0, 0.1], len(STARTS)), len(forms))
@@ -168,8 +180,8 @@ def everyone() -> dict[tuple[str, float], tuple[Array, Array]]:
     found = {}
     for i, names in enumerate(forms.values()):
         for j, scale in enumerate((1.0, 0.1)):
-            rows = slice(i * each + j * len(STARTS), i * each + (j + 1) * len(STARTS))
-            found |= {(name, scale): (x[rows], met[:, rows]) for name in names}
+            own = slice(i * each + j * len(STARTS), i * each + (j + 1) * len(STARTS))
+            found |= {(name, scale): (x[own], met[:, own]) for name in names}
     return found
 
 
@@ -180,9 +192,10 @@ def reached(x: Array) -> list[bool]:
 def test_the_gradients_are_those_of_the_papers_losses() -> None:
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.uniform(-10, 10, (40, 2)), STARTS + 1e-3])
-    for point, found in zip(points, gradients(points), strict=True):
-        wanted = torch.func.jacrev(losses)(torch.from_numpy(point))
-        assert found == pytest.approx(wanted.numpy(), rel=1e-9, abs=1e-12)
+    x = torch.from_numpy(points).requires_grad_()
+    # Each point's losses depend on that point alone, so one backward per loss gives the rows of all.
+    wanted = [torch.autograd.grad(loss.sum(), x, retain_graph=True)[0] for loss in losses(x.T)]
+    assert gradients(points) == pytest.approx(torch.stack(wanted, dim=1).numpy(), rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -193,9 +206,10 @@ def test_aggregators_agree_with_the_closed_forms_along_the_way(name: str, scale:
     for g in everyone()[name, scale][1][::5].reshape(-1, 2, 2):
         found = aggregator(torch.from_numpy(g)).numpy()
         # At the front gradients oppose each other to the last digit, and a direction is then that digit.
-        one, two, both = (float(p[0]) for p in products(g[None]))
+        p = products(g[None])
+        one, two, both = (float(value[0]) for value in p)
         if both > -(1 - 1e-9) * np.sqrt(one * two):
-            assert found == pytest.approx(closed(g[None])[0], abs=1e-6 * np.sqrt(max(one, two)))
+            assert found == pytest.approx(closed(g[None], p)[0], abs=1e-6 * np.sqrt(max(one, two)))
 
 
 @pytest.mark.parametrize(
