@@ -13,6 +13,8 @@ from accord.aggregation import (
     AlignedMTL,
     CAGrad,
     DualProj,
+    GradDrop,
+    GradVac,
     Mean,
     NashMTL,
     PCGrad,
@@ -28,6 +30,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     "sum": (Sum, ("permutation_equivariant", "linear_in_scales")),
     "mgda": (MGDA, (*COMMON, "permutation_equivariant", "convex", "non_conflicting", "rests_when_stationary")),
     "pcgrad": (PCGrad, COMMON),
+    "grad_vac": (GradVac, ("unanimous",)),
     "cagrad": (CAGrad, (*COMMON, "permutation_equivariant")),
     "imtlg": (IMTLG, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),
     "aligned_mtl": (AlignedMTL, (*COMMON, "permutation_equivariant")),
@@ -40,6 +43,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
         UPGrad,
         (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary", "linear_in_scales"),
     ),
+    "grad_drop": (GradDrop, ("unanimous",)),
 }
 
 

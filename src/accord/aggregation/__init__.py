@@ -3,7 +3,10 @@
 from accord.aggregation.aligned_mtl import AlignedMTL
 from accord.aggregation.cagrad import CAGrad
 from accord.aggregation.dual_proj import DualProj
+from accord.aggregation.grad_drop import GradDrop
+from accord.aggregation.grad_vac import GradVac
 from accord.aggregation.imtlg import IMTLG
+from accord.aggregation.jacobian_aggregator import JacobianAggregator
 from accord.aggregation.mean import Mean
 from accord.aggregation.mgda import MGDA
 from accord.aggregation.nash_mtl import NashMTL
@@ -20,7 +23,10 @@ __all__ = [
     "AlignedMTL",
     "CAGrad",
     "DualProj",
+    "GradDrop",
+    "GradVac",
     "GramianAggregator",
+    "JacobianAggregator",
     "Mean",
     "NashMTL",
     "PCGrad",
