@@ -13,6 +13,7 @@ from accord.aggregation import (
     AlignedMTL,
     CAGrad,
     DualProj,
+    FairGrad,
     GradDrop,
     GradVac,
     Mean,
@@ -44,6 +45,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
         (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary", "linear_in_scales"),
     ),
     "grad_drop": (GradDrop, ("unanimous",)),
+    "fair_grad": (FairGrad, (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary")),
 }
 
 

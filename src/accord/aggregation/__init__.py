@@ -3,6 +3,7 @@
 from accord.aggregation.aligned_mtl import AlignedMTL
 from accord.aggregation.cagrad import CAGrad
 from accord.aggregation.dual_proj import DualProj
+from accord.aggregation.fair_grad import FairGrad
 from accord.aggregation.grad_drop import GradDrop
 from accord.aggregation.grad_vac import GradVac
 from accord.aggregation.imtlg import IMTLG
@@ -23,6 +24,7 @@ __all__ = [
     "AlignedMTL",
     "CAGrad",
     "DualProj",
+    "FairGrad",
     "GradDrop",
     "GradVac",
     "GramianAggregator",

@@ -1,6 +1,6 @@
 """Exact small solvers on the Gramian of the gradients: scale-free, float64 on the CPU, no licence strings."""
 
-from accord.linalg.bargaining import bargaining_weights
+from accord.linalg.bargaining import bargain, bargaining_weights
 from accord.linalg.conflict_averse import conflict_averse_weights
 from accord.linalg.dual_cone import cone_multipliers, dual_cone_weights
 from accord.linalg.gram import normalise, positive_definite, precision, root, spectrum
@@ -8,6 +8,7 @@ from accord.linalg.min_norm import min_norm_of_columns, min_norm_weights
 from accord.linalg.nonnegative import nonnegative_least_squares
 
 __all__ = [
+    "bargain",
     "bargaining_weights",
     "cone_multipliers",
     "conflict_averse_weights",

@@ -1,0 +1,55 @@
+"""FairGrad's stationarity, its special case and its limits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from accord.aggregation import FairGrad, NashMTL
+from accord.errors import ConfigurationError
+from accord.testing import check_aggregator
+
+
+@given(some.integers(0, 2**31), some.integers(1, 16), some.sampled_from([0.3, 0.5, 1.0, 2.0, 5.0]))
+@settings(max_examples=60, deadline=None)
+def test_no_direction_of_that_length_is_fairer(seed: int, tasks: int, alpha: float) -> None:
+    rng = np.random.default_rng(seed)
+    jacobian = rng.standard_normal((tasks, 2 * tasks)) * 10.0 ** rng.uniform(-2, 2, (tasks, 1))
+    direction = FairGrad(alpha)(torch.from_numpy(jacobian)).numpy()
+    assert np.linalg.norm(direction) == pytest.approx(np.linalg.norm(jacobian, axis=1).mean(), rel=1e-6)
+    # Stationarity of the utility on a sphere: d is parallel to sum_i <g_i, d>^-alpha g_i.
+    gains = jacobian @ direction
+    assert gains.min() > 0
+    pull = (gains / gains.min()) ** -alpha @ jacobian
+    assert pull / np.linalg.norm(pull) == pytest.approx(direction / np.linalg.norm(direction), abs=1e-5)
+
+
+def test_two_orthogonal_by_hand() -> None:
+    # G = diag(1, 16) and alpha = 2: w = w_0^(-1/2) / G, so w = (1, 16^(-2/3)); J'w = (1, 4 * 16^(-2/3)).
+    jacobian = torch.tensor([[1.0, 0.0], [0.0, 4.0]], dtype=torch.float64)
+    wanted = np.array([1.0, 4 * 16 ** (-2 / 3)])
+    wanted *= 2.5 / np.linalg.norm(wanted)
+    assert FairGrad(2.0)(jacobian).tolist() == pytest.approx(wanted.tolist())
+
+
+def test_proportional_fairness_is_the_nash_bargain() -> None:
+    rows = torch.randn(5, 9, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    assert FairGrad(1.0)(rows).tolist() == pytest.approx(NashMTL()(rows).tolist())
+
+
+def test_other_degrees_of_fairness_keep_the_contract() -> None:
+    for alpha in (0.5, 2.0):
+        check_aggregator(
+            lambda alpha=alpha: FairGrad(alpha), ("unanimous", "within_scale", "non_conflicting"), examples=5
+        )
+
+
+def test_alpha_is_checked() -> None:
+    for wrong in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ConfigurationError, match="alpha"):
+            FairGrad(wrong)
