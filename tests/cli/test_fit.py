@@ -89,3 +89,22 @@ def test_ctrl_c_leaves_a_run_that_predicts(inside, table, tmp_path):
     assert "Traceback" not in err
     assert (tmp_path / "run" / "metrics.json").exists()
     inside("predict", "run", table, "--out", "p.csv")
+
+
+def test_a_killed_run_goes_on_from_its_directory_alone(accord, inside, table, tmp_path):
+    words = ["fit", str(table), "--targets", "bought,price", "--epochs", "12", "--out", "run", "--no-baselines"]
+    words += ["--set", "training.patience=0", "--set", "training.checkpoint_seconds=0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([COMMAND, *words], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch 2" in line:
+            process.kill()
+            break
+    process.communicate(timeout=60)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    result = accord("fit", "run", "--resume")
+    assert "epoch 12" in result.err and "epoch 1," not in result.err
+    assert (tmp_path / "run" / "report.html").exists()
+    assert "finished" in inside("fit", "run", "--resume", code=4).err
+    assert "nothing to resume" in inside("fit", "elsewhere", "--resume", code=2).err

@@ -10,7 +10,6 @@ from cyclopts import App, Group, Parameter
 from accord.cli import runs
 from accord.cli.progress import make_progress
 from accord.cli.words import free_directory, parse_settings, split_names
-from accord.errors import ConfigurationError
 
 EXAMPLES = """\
 Examples:
@@ -26,7 +25,7 @@ file with --query, the name of a data set of `accord data`, or a specification
 (.yaml). The run directory holds spec.yaml (complete, run it again with accord
 fit), metrics.json, history.parquet, model.safetensors and report.html.
 Ctrl-C stops training and still writes them; a run that was killed goes on with
---resume exactly where its last checkpoint stood."""
+accord fit RUN --resume exactly where its last checkpoint stood."""
 
 # Options people use daily, and what each sets in the specification.
 SHORTHANDS = {
@@ -104,7 +103,7 @@ def fit(
         seed: the first seed.
         no_baselines: leave out the single-task models under the same budget; then there is no verdict.
         out: run directory; runs/NAME-OF-SOURCE when left out.
-        resume: go on with the unfinished run in --out.
+        resume: go on with the unfinished run in --out, or in SOURCE where that is a run directory.
         dry_run: print the inferred columns and the complete specification, train nothing.
         write_spec: write the complete specification to this file.
         tracker: mirror the history to tensorboard, trackio or mlflow; repeat for more.
@@ -119,7 +118,7 @@ def fit(
     changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
     changes |= parse_settings(set_)
     if resume and out is None:
-        raise ConfigurationError("--resume needs --out, the directory of the unfinished run")
+        source, out = runs.unfinished(source)
 
     plan = runs.resolve(source, split_names(targets), changes)
     if write_spec:

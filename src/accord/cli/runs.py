@@ -42,6 +42,14 @@ def resolve(source: str, targets: Sequence[str], changes: Mapping[str, Any]) -> 
     return replace(found, spec=found.spec.with_tasks(tuple(order[name] for name in names)))
 
 
+def unfinished(directory: str) -> tuple[str, Path]:
+    """Return the specification and the directory of an unfinished run, which is all that resuming it needs."""
+    spec = Path(directory) / "spec.yaml"
+    if not spec.is_file():
+        raise ConfigurationError(f"nothing to resume at {directory}: give a run directory, or name it with --out")
+    return str(spec), Path(directory)
+
+
 def _divide(targets: Sequence[str]) -> tuple[list[Task], list[str]]:
     """Return the tasks whose kinds were given, and the columns whose kinds are to be inferred."""
     from accord.tasks import TargetEncoder, Task

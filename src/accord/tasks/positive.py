@@ -36,7 +36,7 @@ def find_positive(task: Task, names: tuple[str, ...]) -> str:
 
 
 def infer_positive(task: Task, names: tuple[str, ...], counts: Floats) -> tuple[str, str]:
-    """Return the positive one of two ``names`` and a sentence that says why.
+    """Return the positive one of two ``names`` and a sentence that says why, empty where it goes without saying.
 
     Args:
         task: for messages.
@@ -58,6 +58,8 @@ def infer_positive(task: Task, names: tuple[str, ...], counts: Floats) -> tuple[
         )
     choice, reason = _choose(names, counts)
     other = names[1 - names.index(choice)]
+    if _as_word(choice) in _YES and _as_word(other) in _NO:
+        return choice, ""  # nobody would have chosen otherwise
     return choice, (
         f"task {task.name!r}: {choice!r} counts as positive ({reason}), {other!r} as negative; "
         "set positive= to change it."
@@ -68,7 +70,7 @@ def _choose(names: tuple[str, ...], counts: Floats) -> tuple[str, str]:
     first, second = (_as_number(name) for name in names)
     if first is not None and second is not None:
         return names[int(second > first)], "the larger number"
-    words = [name.strip().lower() for name in names]
+    words = [_as_word(name) for name in names]
     for yes, no in ((0, 1), (1, 0)):
         if words[yes] in _YES and words[no] in _NO:
             return names[yes], "it says yes"
@@ -76,6 +78,11 @@ def _choose(names: tuple[str, ...], counts: Floats) -> tuple[str, str]:
     if counts[rarer] < 0.4 * counts.sum():
         return names[rarer], "the rarer of two values"
     return max(names), "the last in alphabetical order"
+
+
+def _as_word(name: str) -> str:
+    number = _as_number(name)
+    return name.strip().lower() if number is None else number_name(number)
 
 
 def _as_number(name: str) -> float | None:

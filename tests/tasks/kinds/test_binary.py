@@ -27,7 +27,16 @@ def test_which_value_is_positive(names, positive):
     encoder, target = fit(Task("t", "binary"), names=names)
     assert encoder.positive == positive
     assert target.values.tolist() == [float(name == positive) for name in names]
-    assert len(encoder.notes) == 1 and repr(positive) in encoder.notes[0]
+    if positive in ("yes", "True"):
+        assert encoder.notes == ()  # goes without saying
+    else:
+        assert len(encoder.notes) == 1 and repr(positive) in encoder.notes[0]
+
+
+@pytest.mark.parametrize("names", [["0", "1"], ["0.0", "1.0"], ["N", "y"]])
+def test_plain_yes_and_no_are_not_worth_a_note(names):
+    encoder, _ = fit(Task("t", "binary"), names=names)
+    assert encoder.positive == names[1] and encoder.notes == ()
 
 
 @pytest.mark.parametrize("positive", ["1", 1, 1.0, True])
