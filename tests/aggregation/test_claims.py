@@ -12,6 +12,7 @@ from accord.aggregation import (
     Aggregator,
     AlignedMTL,
     CAGrad,
+    ConFIG,
     DualProj,
     FairGrad,
     GradDrop,
@@ -46,6 +47,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     ),
     "grad_drop": (GradDrop, ("unanimous",)),
     "fair_grad": (FairGrad, (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary")),
+    "con_fig": (ConFIG, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),
 }
 
 

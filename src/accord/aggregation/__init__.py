@@ -2,6 +2,7 @@
 
 from accord.aggregation.aligned_mtl import AlignedMTL
 from accord.aggregation.cagrad import CAGrad
+from accord.aggregation.con_fig import ConFIG
 from accord.aggregation.dual_proj import DualProj
 from accord.aggregation.fair_grad import FairGrad
 from accord.aggregation.grad_drop import GradDrop
@@ -23,6 +24,7 @@ __all__ = [
     "Aggregator",
     "AlignedMTL",
     "CAGrad",
+    "ConFIG",
     "DualProj",
     "FairGrad",
     "GradDrop",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from accord.balancer import StatelessGramianAggregator
-from accord.linalg import normalise, precision, spectrum
+from accord.linalg import normalise, precision, with_projections
 from accord.method import Method
 
 
@@ -45,17 +45,7 @@ class IMTLG(StatelessGramianAggregator):
         cosines, norms = normalise(gramian.numpy())
         used = norms > 0
         weights = np.zeros_like(norms)
-        progress = _equal_projections(cosines[np.ix_(used, used)], precision(gramian.numpy()))
+        progress = with_projections(cosines[np.ix_(used, used)], np.ones(used.sum()), precision(gramian.numpy()))
         weights[used] = progress * norms[used].min() / norms[used]
         total = np.abs(weights).sum()
         return torch.from_numpy(weights / total if total > 0 else weights)
-
-
-def _equal_projections(cosines: np.ndarray, rounding: float) -> np.ndarray:
-    """Return ``b`` ``[T]`` with the entries of ``cosines @ b`` as nearly equal as they can be; 0 if they cannot be."""
-    values, vectors = spectrum(cosines)
-    ones = vectors.sum(axis=0)  # the vector of ones in the basis of eigenvectors
-    kept = values > len(values) * rounding * values[-1]
-    if np.linalg.norm(ones[kept]) <= np.sqrt(rounding * len(values)):
-        return np.zeros_like(values)
-    return vectors[:, kept] @ (ones[kept] / values[kept])

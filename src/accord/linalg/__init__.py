@@ -6,6 +6,7 @@ from accord.linalg.dual_cone import cone_multipliers, dual_cone_weights
 from accord.linalg.gram import normalise, positive_definite, precision, root, spectrum
 from accord.linalg.min_norm import min_norm_of_columns, min_norm_weights
 from accord.linalg.nonnegative import nonnegative_least_squares
+from accord.linalg.projections import with_projections
 
 __all__ = [
     "bargain",
@@ -21,4 +22,5 @@ __all__ = [
     "precision",
     "root",
     "spectrum",
+    "with_projections",
 ]
