@@ -23,7 +23,7 @@ from accord.training.prepare import Prepared, only, prepare
 from accord.training.progress import Progress, Silent
 from accord.training.results import Members, collect
 from accord.training.spec import Spec
-from accord.training.trackers import open_trackers
+from accord.training.trackers import check_trackers, open_trackers
 from accord.training.trained import Trained, save_description
 
 
@@ -67,13 +67,16 @@ def run(
         resume: go on where an earlier attempt stopped.
         progress: receives news.
         parts: the user's own trunk and heads.
-        trackers: names of optional mirrors of the history.
+        trackers: names of optional mirrors of the history; one that fails is dropped with a warning.
 
     Raises:
+        ConfigurationError: there is no such tracker.
+        MissingExtraError: the package of a tracker is not installed.
         RunError: the directory is taken, belongs to another specification or table, or cannot be written.
         DataError: the table cannot be used.
     """
     spec, directory, progress = plan.spec, Path(out), progress or Silent()
+    mirrors = check_trackers(trackers)
     _claim(directory, spec, resume)
     _same_table(directory, plan.table)
     device = pick_device(spec.training.device)
@@ -87,13 +90,15 @@ def run(
         progress.say(f"Note: {note}")
     save_description(directory, spec, plan.schema, prepared.feature_encoder, prepared.objectives)
     history = History.load(directory / "history.parquet")
-    history.mirrors = open_trackers(trackers, directory, {"spec": spec.to_yaml()})
-    with listening() as stop:
-        context = _context(spec, directory, history, progress, stop, device, prepared, parts)
-        members = _train_all(context, prepared)
-        progress.say("Judging on the test rows")
-        result = _finish(context, plan, prepared, members)
-    history.close()
+    history.mirrors = open_trackers(mirrors, directory, {"spec": spec.to_yaml()})
+    try:
+        with listening() as stop:
+            context = _context(spec, directory, history, progress, stop, device, prepared, parts)
+            members = _train_all(context, prepared)
+            progress.say("Judging on the test rows")
+            result = _finish(context, plan, prepared, members)
+    finally:
+        history.close()
     return result
 
 
