@@ -17,6 +17,7 @@ from accord.aggregation import (
     FairGrad,
     GradDrop,
     GradVac,
+    Krum,
     Mean,
     NashMTL,
     PCGrad,
@@ -48,6 +49,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     "grad_drop": (GradDrop, ("unanimous",)),
     "fair_grad": (FairGrad, (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary")),
     "con_fig": (ConFIG, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),
+    "krum": (Krum, (*COMMON, "convex")),
 }
 
 

@@ -9,6 +9,7 @@ from accord.aggregation.grad_drop import GradDrop
 from accord.aggregation.grad_vac import GradVac
 from accord.aggregation.imtlg import IMTLG
 from accord.aggregation.jacobian_aggregator import JacobianAggregator
+from accord.aggregation.krum import Krum
 from accord.aggregation.mean import Mean
 from accord.aggregation.mgda import MGDA
 from accord.aggregation.nash_mtl import NashMTL
@@ -31,6 +32,7 @@ __all__ = [
     "GradVac",
     "GramianAggregator",
     "JacobianAggregator",
+    "Krum",
     "Mean",
     "NashMTL",
     "PCGrad",
