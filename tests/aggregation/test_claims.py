@@ -22,6 +22,7 @@ from accord.aggregation import (
     NashMTL,
     PCGrad,
     Sum,
+    TrimmedMean,
     UPGrad,
 )
 from accord.registry import registered
@@ -50,6 +51,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     "fair_grad": (FairGrad, (*COMMON, "permutation_equivariant", "non_conflicting", "rests_when_stationary")),
     "con_fig": (ConFIG, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),
     "krum": (Krum, (*COMMON, "convex")),
+    "trimmed_mean": (TrimmedMean, ("unanimous", "permutation_equivariant")),
 }
 
 

@@ -16,6 +16,7 @@ from accord.aggregation.nash_mtl import NashMTL
 from accord.aggregation.pcgrad import PCGrad
 from accord.aggregation.preference import PreferenceAggregator
 from accord.aggregation.sum import Sum
+from accord.aggregation.trimmed_mean import TrimmedMean
 from accord.aggregation.upgrad import UPGrad
 from accord.balancer import Aggregator, GramianAggregator, StatelessGramianAggregator
 
@@ -39,5 +40,6 @@ __all__ = [
     "PreferenceAggregator",
     "StatelessGramianAggregator",
     "Sum",
+    "TrimmedMean",
     "UPGrad",
 ]
