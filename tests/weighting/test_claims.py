@@ -8,6 +8,7 @@ from accord.registry import registered
 from accord.testing import check_weighting
 from accord.testing.weighting_contract import Factory
 from accord.weighting import (
+    FAMO,
     IMTLL,
     DynamicWeightAverage,
     Fixed,
@@ -45,6 +46,10 @@ CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
             "loss_scale_invariant",
             "names_what_is_not_finite",
         ),
+    ),
+    "famo": (
+        lambda _: FAMO(),
+        ("on_simplex", "permutation_equivariant", "loss_scale_invariant", "names_what_is_not_finite"),
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from accord.balancer import DirectWeighting, LearnedWeighting, Weighting
 from accord.weighting.dynamic_weight_average import DynamicWeightAverage
+from accord.weighting.famo import FAMO
 from accord.weighting.fixed import Fixed
 from accord.weighting.geometric_loss import GeometricLoss
 from accord.weighting.grad_norm import GradNorm
@@ -10,6 +11,7 @@ from accord.weighting.random_loss_weighting import RandomLossWeighting
 from accord.weighting.uncertainty import Uncertainty
 
 __all__ = [
+    "FAMO",
     "IMTLL",
     "DirectWeighting",
     "DynamicWeightAverage",
