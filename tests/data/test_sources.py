@@ -19,7 +19,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from accord.data import Table, open_table
+from accord.data import Table, infer_schema, open_table
 from accord.data.sources.delimited import delimited
 from accord.data.sources.spool import spool
 from accord.errors import DataError
@@ -64,6 +64,30 @@ def test_frames_of_every_kind(people: pa.Table) -> None:
     assert open_table(people.to_batches()[0]).num_rows == 40
     table = open_table(people)
     assert open_table(table) is table
+
+
+def test_leading_zeros_of_codes_in_text_files_survive(tmp_path: Path) -> None:
+    rows = [f"{i},{i % 7:05d},{i % 5},0.{i},{'00' if i == 3 else i + 0.5},2020-01-{1 + i % 28:02d}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["n,zip,few,part,odd,day", *rows]), encoding="utf-8")
+    table = open_table(tmp_path / "t.csv")
+    assert table.codes("zip")[1] == tuple(f"{i:05d}" for i in range(7))
+    assert {name: table.types[name] for name in ("n", "few", "part")} == {
+        "n": "int64",
+        "few": "int64",
+        "part": "double",
+    }
+    schema = infer_schema(table)
+    assert schema["zip"].kind == "categorical"
+    # A zero too many in one number of many makes no code of the column.
+    assert schema["odd"].kind == "numeric" and table.numbers(["odd"])[3, 0] == 0
+    assert schema["day"].kind == "date"
+
+
+def test_zeros_are_seen_in_quoted_cells_and_without_a_header(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('1;"007"\n2;"a ""line\nbreak"""\n', encoding="utf-8")
+    assert open_table(tmp_path / "t.csv", names=["n", "code"]).codes("code")[1] == ("007", 'a "line\nbreak"')
+    (tmp_path / "u.csv").write_text("007;1\n012;2\n", encoding="utf-8")
+    assert open_table(tmp_path / "u.csv", names=["code", "n"]).codes("code")[1] == ("007", "012")
 
 
 def test_folder_glob_and_partitions(people: pa.Table, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import gzip
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def delimited(
 
     The file is parsed once, in blocks. A column whose later rows contradict the type of the first block is read again,
     integers as floats and anything else as text; the schema turns numbers in text back into numbers, so nothing is
-    lost by that.
+    lost by that. Digits with leading zeros, such as postal codes, stay text when the first megabyte shows one.
 
     Args:
         path: the file.
@@ -83,7 +84,8 @@ def _plan(path: Path, encoding: str | None, delimiter: str | None, names: Sequen
     if names is None and len(header) > 1 and all(number(cell.strip()) is not None for cell in header):
         raise DataError(f"the first line of {path} holds numbers, not column names: {header[:5]}; pass names=[...]")
     titles = names or [cell.strip() or f"unnamed_{i}" for i, cell in enumerate(header)]
-    return _Plan(path, known, encoding is None, comma, tuple(titles), names is None)
+    types = dict.fromkeys(padded(lines[names is None :], comma, titles), "string")
+    return _Plan(path, known, encoding is None, comma, tuple(titles), names is None, types)
 
 
 def _reader(plan: _Plan) -> Any:
@@ -153,6 +155,16 @@ def detect_delimiter(lines: Sequence[str], path: Path) -> str:
     sample = [line for line in lines[:20] if line.strip()]
     # A character that splits the header into more fields wins; ties go to the order given.
     return max(",\t;|", key=lambda mark: len(next(csv.reader(sample[:1], delimiter=mark))))
+
+
+def padded(lines: Sequence[str], delimiter: str, names: Sequence[str]) -> set[str]:
+    """Return the columns in which some value is digits with a leading zero: as a number, 007 would become 7."""
+    found: set[str] = set()
+    with suppress(csv.Error):  # what is wrong with the text is found out, and said, when all of it is read
+        for row in csv.reader(lines, delimiter=delimiter):
+            cells = (cell.strip() for cell in row)
+            found.update(n for n, cell in zip(names, cells, strict=False) if cell[:1] == "0" and cell[1:].isdecimal())
+    return found
 
 
 def _peek(path: Path) -> bytes:
