@@ -52,6 +52,7 @@ lint: $(STAMP)
 	$(BIN)/pyright
 
 bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
 	$(BIN)/python benchmarks/tabular.py
 
 docs: $(STAMP)
