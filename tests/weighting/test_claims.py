@@ -15,6 +15,7 @@ from accord.weighting import (
     GeometricLoss,
     GradNorm,
     RandomLossWeighting,
+    SmoothTchebycheff,
     Uncertainty,
 )
 
@@ -51,6 +52,7 @@ CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
         lambda _: FAMO(),
         ("on_simplex", "permutation_equivariant", "loss_scale_invariant", "names_what_is_not_finite"),
     ),
+    "smooth_tchebycheff": (lambda _: SmoothTchebycheff(), ("on_simplex", "permutation_equivariant")),
 }
 
 

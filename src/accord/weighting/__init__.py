@@ -8,6 +8,7 @@ from accord.weighting.geometric_loss import GeometricLoss
 from accord.weighting.grad_norm import GradNorm
 from accord.weighting.imtll import IMTLL
 from accord.weighting.random_loss_weighting import RandomLossWeighting
+from accord.weighting.smooth_tchebycheff import SmoothTchebycheff
 from accord.weighting.uncertainty import Uncertainty
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "GradNorm",
     "LearnedWeighting",
     "RandomLossWeighting",
+    "SmoothTchebycheff",
     "Uncertainty",
     "Weighting",
 ]
