@@ -316,3 +316,51 @@ def test_a_task_that_is_not_finite_leaves_the_others_alone(tmp_path: Path) -> No
     state = model.trained.model.state_dict()
     assert all(tensor.isfinite().all() for tensor in state.values())
     assert (model.directory / "report.html").exists()
+
+
+def test_row_weights_count_and_are_no_feature(tmp_path: Path) -> None:
+    table = only(make_table(), "bought", "price")
+    table["w"] = np.where(np.arange(600) % 2 == 0, 2.0, 0.5)
+    tasks = [accord.Task("bought", "binary", sample_weight="w"), accord.Task("price", "regression")]
+    model = accord.fit(table, tasks, out=tmp_path / "r", **FAST)
+    assert model.trained.schema["w"].role == "dropped"
+    plain = accord.fit(
+        table, [accord.Task("bought", "binary"), tasks[1]], out=tmp_path / "s", columns={"w": "drop"}, **FAST
+    )
+    assert model.metrics["test"]["joint"]["bought"] != plain.metrics["test"]["joint"]["bought"]
+
+
+def test_entire_space_conversion_is_judged_on_all_rows(tmp_path: Path) -> None:
+    tasks = [
+        accord.Task("bought", "binary"),
+        accord.Task("returned", "binary", given="bought", space="entire"),
+    ]
+    table = only(make_table(1500), "bought", "returned")
+    model = accord.fit(table, tasks, out=tmp_path / "r", **{**FAST, "epochs": 6})
+    predicted = model.predict(table)
+    assert (predicted["returned=1"] <= predicted["bought=1"] + 1e-12).all()
+    assert model.metrics["test"]["joint"]["returned"]["auc"][0] > 0.7
+    assert {t["task"] for t in model.metrics["verdict"]["tasks"]} == {"bought", "returned"}
+
+
+def test_grouped_split_keeps_groups_together(tmp_path: Path) -> None:
+    table = only(make_table(), "bought", "price")
+    table["shop"] = np.array([f"shop {i}" for i in np.arange(600) // 10])
+    model = accord.fit(
+        table, targets=["bought", "price"], split="grouped", split_column="shop", out=tmp_path / "r", **FAST
+    )
+    assert abs(model.metrics["rows"]["test"] - 120) <= 10
+
+
+def test_a_full_disk_ends_the_run_with_a_clear_word_and_it_goes_on_later(tmp_path: Path) -> None:
+    pq.write_table(pa.table(only(make_table(1500), "bought", "price")), tmp_path / "t.parquet")
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", limit + SCRIPT, "r"]
+    failed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert failed.returncode != 0
+    assert "RunError: could not write" in failed.stderr
+    assert "File too large" in failed.stderr
+    assert start(tmp_path, "r").wait() == 0
+    assert accord.load(tmp_path / "r").metrics["interrupted"] is False
