@@ -24,7 +24,7 @@ class Balancer(nn.Module, ABC):
     """Decides who gets to move the shared parameters: a :class:`Weighting` or an :class:`Aggregator`.
 
     State lives in buffers, so ``state_dict`` resumes exactly. A buffer whose size depends on the number of tasks, which
-    no balancer needs to be told, starts empty and takes the size it has in a state dict that is loaded.
+    no balancer needs to be told, starts empty and takes the size and dtype it has in a state dict that is loaded.
     """
 
     method: ClassVar[Method]
@@ -155,7 +155,7 @@ def _take_sizes(module: nn.Module, state_dict: Mapping[str, Any], prefix: str, *
     for name, buffer in module.named_buffers(recurse=False):
         saved = state_dict.get(prefix + name)
         if isinstance(saved, Tensor) and saved.shape != buffer.shape and 0 in (saved.numel(), buffer.numel()):
-            module.register_buffer(name, buffer.new_zeros(saved.shape))
+            module.register_buffer(name, torch.zeros_like(saved, device=buffer.device))
 
 
 def keep(losses: Tensor, active: Tensor | None) -> Tensor:
