@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from accord.aggregation import (
+    DBMTL,
     IMTLG,
     MGDA,
     Aggregator,
@@ -52,6 +53,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     "con_fig": (ConFIG, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),
     "krum": (Krum, (*COMMON, "convex")),
     "trimmed_mean": (TrimmedMean, ("unanimous", "permutation_equivariant")),
+    "dbmtl": (DBMTL, (*COMMON, "permutation_equivariant")),
 }
 
 

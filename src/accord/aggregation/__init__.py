@@ -3,6 +3,7 @@
 from accord.aggregation.aligned_mtl import AlignedMTL
 from accord.aggregation.cagrad import CAGrad
 from accord.aggregation.con_fig import ConFIG
+from accord.aggregation.dbmtl import DBMTL
 from accord.aggregation.dual_proj import DualProj
 from accord.aggregation.fair_grad import FairGrad
 from accord.aggregation.grad_drop import GradDrop
@@ -21,6 +22,7 @@ from accord.aggregation.upgrad import UPGrad
 from accord.balancer import Aggregator, GramianAggregator, StatelessGramianAggregator
 
 __all__ = [
+    "DBMTL",
     "IMTLG",
     "MGDA",
     "Aggregator",

@@ -1,0 +1,76 @@
+"""Dual balancing: logarithms of losses, and gradients of one length."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from accord.aggregation.jacobian_aggregator import JacobianAggregator
+from accord.aggregation.remembered import remember
+from accord.errors import ConfigurationError
+from accord.method import Method
+
+
+class DBMTL(JacobianAggregator):
+    """Average the gradients in time, bring them to the length of the longest, and average them over tasks.
+
+    In the ``k``-th step of a task ``h_i = b_k h_i + (1 - b_k) g_i`` with ``b_k = beta / k^sigma``; the direction is
+    ``max_j |h_j| / T sum_i h_i / |h_i|``. The method's other half makes the losses alike: it descends their
+    logarithms, in the heads as well. Take them where the losses are made::
+
+        accord.backward(losses.log(), shared=params, balancer=DBMTL())
+
+    Shapes: Jacobian ``[T, P]`` -> ``[P]``. Cost O(T P). State: ``h`` ``[T, P]``, as large as the Jacobian.
+
+    Args:
+        beta: in [0, 1), how much of the average a step keeps; 0 remembers nothing.
+        sigma: 0 or more, how fast that fades.
+
+    Source: Lin et al., Dual-Balancing for Multi-Task Learning, 2023 (beta 0.9 and sigma 0, the defaults of the authors'
+    code, which starts from ``h = 0``, so that its first steps are short; here from the first gradient). The paper adds
+    up; here the mean, the common scale. A task whose ``h`` is 0 adds nothing (peers divide by ``|h| + 1e-8``, which
+    shrinks small gradients). Absent tasks keep theirs.
+    """
+
+    method: ClassVar[Method] = Method(
+        title="DB-MTL",
+        paper="Dual-Balancing for Multi-Task Learning",
+        year=2023,
+        url="https://arxiv.org/abs/2308.12029",
+        needs="jacobian",
+        cost="T backwards + O(T P), and T P numbers of state",
+    )
+    average: Tensor
+    steps: Tensor
+
+    def __init__(self, beta: float = 0.9, sigma: float = 0.0) -> None:
+        super().__init__()
+        if not 0.0 <= beta < 1.0:
+            raise ConfigurationError(f"beta must lie in [0, 1), 0.9 for one; got {beta}")
+        if not 0.0 <= sigma < float("inf"):
+            raise ConfigurationError(f"sigma must be a finite number of at least 0; got {sigma}")
+        self.beta = beta
+        self.sigma = sigma
+        self.register_buffer("average", torch.zeros(0, 0))
+        self.register_buffer("steps", torch.zeros(0, dtype=torch.float64))
+
+    def combine(self, rows: Tensor, kept: Tensor, tasks: int) -> Tensor:
+        self.average = remember(self.average, rows, tasks, "DBMTL")
+        if not self.steps.numel():
+            self.steps = torch.zeros(tasks, dtype=torch.float64, device=rows.device)
+        self.steps[kept] += 1
+        number = self.steps[kept]
+        share = torch.where(number > 1, self.beta / number**self.sigma, 0.0).to(rows)[:, None]
+        current = share * self.average[kept] + (1 - share) * rows
+        self.average[kept] = current
+        # Units first: squares of tiny or huge entries would leave the range of single precision.
+        peaks = current.abs().amax(dim=1, keepdim=True)
+        scaled = current / torch.where(peaks > 0, peaks, torch.ones_like(peaks))
+        lengths = scaled.norm(dim=1, keepdim=True)
+        units = scaled / torch.where(lengths > 0, lengths, torch.ones_like(lengths))
+        return units.mean(dim=0) * (lengths * peaks).max()
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, sigma={self.sigma}"
