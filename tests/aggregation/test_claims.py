@@ -15,6 +15,7 @@ from accord.aggregation import (
     CAGrad,
     ConFIG,
     DualProj,
+    ExcessMTL,
     FairGrad,
     GradDrop,
     GradVac,
@@ -54,6 +55,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     "krum": (Krum, (*COMMON, "convex")),
     "trimmed_mean": (TrimmedMean, ("unanimous", "permutation_equivariant")),
     "dbmtl": (DBMTL, (*COMMON, "permutation_equivariant")),
+    "excess_mtl": (ExcessMTL, (*COMMON, "permutation_equivariant")),
 }
 
 

@@ -5,6 +5,7 @@ from accord.aggregation.cagrad import CAGrad
 from accord.aggregation.con_fig import ConFIG
 from accord.aggregation.dbmtl import DBMTL
 from accord.aggregation.dual_proj import DualProj
+from accord.aggregation.excess_mtl import ExcessMTL
 from accord.aggregation.fair_grad import FairGrad
 from accord.aggregation.grad_drop import GradDrop
 from accord.aggregation.grad_vac import GradVac
@@ -30,6 +31,7 @@ __all__ = [
     "CAGrad",
     "ConFIG",
     "DualProj",
+    "ExcessMTL",
     "FairGrad",
     "GradDrop",
     "GradVac",
