@@ -17,6 +17,7 @@ from accord.weighting import (
     RandomLossWeighting,
     SmoothTchebycheff,
     Uncertainty,
+    UncertaintyRevised,
 )
 
 CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
@@ -53,6 +54,7 @@ CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
         ("on_simplex", "permutation_equivariant", "loss_scale_invariant", "names_what_is_not_finite"),
     ),
     "smooth_tchebycheff": (lambda _: SmoothTchebycheff(), ("on_simplex", "permutation_equivariant")),
+    "uncertainty_revised": (UncertaintyRevised, ("averages_at_first", "permutation_equivariant")),
 }
 
 

@@ -10,6 +10,7 @@ from accord.weighting.imtll import IMTLL
 from accord.weighting.random_loss_weighting import RandomLossWeighting
 from accord.weighting.smooth_tchebycheff import SmoothTchebycheff
 from accord.weighting.uncertainty import Uncertainty
+from accord.weighting.uncertainty_revised import UncertaintyRevised
 
 __all__ = [
     "FAMO",
@@ -23,5 +24,6 @@ __all__ = [
     "RandomLossWeighting",
     "SmoothTchebycheff",
     "Uncertainty",
+    "UncertaintyRevised",
     "Weighting",
 ]
