@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from accord.balancer import StatelessGramianAggregator
-from accord.linalg import min_norm_weights
+from accord.errors import ConfigurationError, suggest
+from accord.linalg import min_norm_weights, normalise
 from accord.method import Method
+
+Normalisation = Literal["none", "l2"]
 
 
 class MGDA(StatelessGramianAggregator):
@@ -24,11 +27,18 @@ class MGDA(StatelessGramianAggregator):
     weights give the same vector (duplicate or dependent gradients) one of them is returned. Cost O(T^3) after the
     Gramian.
 
+    Args:
+        normalisation: ``"none"``, or ``"l2"`` to look for the shortest vector between gradients of equal length. The
+            weights then do not depend on the losses' scales, and a small gradient no longer rules. The weights found
+            are those of the gradients as they are, as in the code of Sener and Koltun: ``d = sum_i w_i g_i`` for the
+            ``w`` that minimises ``|sum_i w_i g_i / |g_i||``. That ``d`` may conflict where gradients differ in length.
+
     Sources: Désidéri, C. R. Acad. Sci. 2012; Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization,
     2018. The latter's code and its descendants run Frank-Wolfe or a projected search for a fixed number of steps, which
     is off by an order of magnitude once gradient norms spread over three decades; here the quadratic programme is
-    solved by an active set method. Their normalisations of the gradients are not part of the method and are not
-    applied.
+    solved by an active set method. Two more of
+    their normalisations, by the loss and by the loss times the length, need losses, which an aggregator is not shown.
+    The first is taken where losses are made: the gradients of ``losses.log()`` are those divided by their losses.
     """
 
     method: ClassVar[Method] = Method(
@@ -40,5 +50,16 @@ class MGDA(StatelessGramianAggregator):
         cost="T backwards + O(T^2 P + T^3)",
     )
 
+    def __init__(self, normalisation: Normalisation = "none") -> None:
+        super().__init__()
+        if normalisation not in get_args(Normalisation):
+            hint = suggest(str(normalisation), get_args(Normalisation))
+            raise ConfigurationError(f"MGDA has no normalisation {normalisation!r}. {hint}")
+        self.normalisation = normalisation
+
     def solve(self, gramian: Tensor) -> Tensor:
-        return torch.from_numpy(min_norm_weights(gramian.numpy()))
+        matrix = gramian.numpy()
+        return torch.from_numpy(min_norm_weights(normalise(matrix)[0] if self.normalisation == "l2" else matrix))
+
+    def extra_repr(self) -> str:
+        return f"normalisation={self.normalisation!r}"
