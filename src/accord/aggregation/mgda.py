@@ -29,16 +29,16 @@ class MGDA(StatelessGramianAggregator):
 
     Args:
         normalisation: ``"none"``, or ``"l2"`` to look for the shortest vector between gradients of equal length. The
-            weights then do not depend on the losses' scales, and a small gradient no longer rules. The weights found
-            are those of the gradients as they are, as in the code of Sener and Koltun: ``d = sum_i w_i g_i`` for the
-            ``w`` that minimises ``|sum_i w_i g_i / |g_i||``. That ``d`` may conflict where gradients differ in length.
+            weights then do not depend on the losses' scales, and a small gradient no longer rules. They are applied to
+            the gradients as they are, as in the code of Sener and Koltun: ``d = sum_i w_i g_i`` for the ``w`` that
+            minimises ``|sum_i w_i g_i / |g_i||``. That ``d`` may conflict where gradients differ in length.
 
     Sources: Désidéri, C. R. Acad. Sci. 2012; Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization,
     2018. The latter's code and its descendants run Frank-Wolfe or a projected search for a fixed number of steps, which
     is off by an order of magnitude once gradient norms spread over three decades; here the quadratic programme is
-    solved by an active set method. Two more of
-    their normalisations, by the loss and by the loss times the length, need losses, which an aggregator is not shown.
-    The first is taken where losses are made: the gradients of ``losses.log()`` are those divided by their losses.
+    solved by an active set method. Two more of their normalisations, by the loss and by the loss times the length,
+    need losses, which an aggregator is not shown. The first is taken where losses are made: the gradients of
+    ``losses.log()`` are those divided by their losses.
     """
 
     method: ClassVar[Method] = Method(
