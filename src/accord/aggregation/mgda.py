@@ -31,7 +31,8 @@ class MGDA(StatelessGramianAggregator):
         normalisation: ``"none"``, or ``"l2"`` to look for the shortest vector between gradients of equal length. The
             weights then do not depend on the losses' scales, and a small gradient no longer rules. They are applied to
             the gradients as they are, as in the code of Sener and Koltun: ``d = sum_i w_i g_i`` for the ``w`` that
-            minimises ``|sum_i w_i g_i / |g_i||``. That ``d`` may conflict where gradients differ in length.
+            minimises ``|sum_i w_i g_i / |g_i||``. That ``d`` may conflict where gradients differ in
+            length, and depends on which weights are returned where several are right (dependent gradients).
 
     Sources: Désidéri, C. R. Acad. Sci. 2012; Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization,
     2018. The latter's code and its descendants run Frank-Wolfe or a projected search for a fixed number of steps, which
