@@ -22,8 +22,8 @@ from accord.data.text import BUCKETS, TextEncoder
 from accord.data.values import BadCell, value_type
 from accord.errors import ConfigurationError, DataError, suggest
 
-# Enough for quantiles within 0.2 percentage points; more only takes longer.
-QUANTILE_ROWS = 200_000
+# Enough for quantiles within 0.3 percentage points; more only takes longer.
+QUANTILE_ROWS = 100_000
 _WRITE_ROWS = 4096
 
 

@@ -16,7 +16,7 @@ from accord.data.table import Table, sample_rows
 from accord.data.values import is_text
 from accord.errors import ConfigurationError, DataError, suggest
 
-SAMPLE_ROWS = 200_000
+SAMPLE_ROWS = 50_000
 
 
 def infer_schema(

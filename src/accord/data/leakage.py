@@ -23,7 +23,7 @@ PRECISION_THRESHOLD = 0.98
 RECALL_THRESHOLD = 0.5
 RARE = 0.25
 
-SAMPLE_ROWS = 100_000
+SAMPLE_ROWS = 40_000
 BINS = 64
 FOLDS = 5
 # Fewer rows of a class than this say nothing about it.

@@ -14,6 +14,8 @@ from accord.data.table import Table
 from accord.data.values import MISSING
 from accord.errors import DataError
 
+WIDEST_TITLE = 120
+
 
 def open_table(
     source: Any,
@@ -95,5 +97,9 @@ def _builtin(name: str, missing: frozenset[str]) -> Table | None:
 
 def _title(source: Any, query: str | None) -> str:
     if isinstance(source, str | Path):
-        return " ".join(str(source).split())[:80]
+        text = " ".join(str(source).split())
+        if len(text) <= WIDEST_TITLE:
+            return text
+        # A query is known by its beginning, a path by its end.
+        return f"{text[:WIDEST_TITLE]}..." if is_query(text) else f"...{text[-WIDEST_TITLE:]}"
     return f"{type(source).__name__}({query[:40]!r})" if query else type(source).__name__

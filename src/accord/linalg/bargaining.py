@@ -33,7 +33,6 @@ def bargaining_weights(gramian: Array, power: Array) -> Array:
 def bargain(cosines: Array, power: Array, exponent: float = 1.0) -> Array:
     """Return ``b > 0`` ``[T]`` with ``cosines @ b = power / b ** exponent``, exactly.
 
-
     That equation says that the gradient of ``b @ cosines @ b / 2 - sum(power * p(b))`` vanishes, where ``p`` is the
     logarithm or, for an exponent ``s`` other than 1, ``b ** (1 - s) / (1 - s)``. Both are concave: the solution is
     unique, and Newton's method reaches it from anywhere. If the gradients balance each other (0 lies in their convex

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
-from scipy.linalg import get_lapack_funcs
 
 from accord.linalg.gram import Array, normalise, positive_definite, root
 from accord.linalg.nonnegative import nonnegative_least_squares
 
-# Columns whose optimality conditions are met to this times T, in units of unit gradients, are done. It is strict because
-# projections of large gradients are added to those of small ones.
+# Columns whose optimality conditions are met to this times T, in units of unit gradients, are done. It is strict
+# because projections of large gradients are added to those of small ones.
 TOLERANCE = 1e-13
 # Passes of exchange before a column is left to the slower method that cannot cycle, and steps that guess its start.
 PASSES = 6
 GUESSES = 12
 
-(_solve_definite,) = get_lapack_funcs(("posv",), dtype=np.float64)
+
+@cache
+def _lapack() -> Any:
+    from scipy.linalg import get_lapack_funcs  # a third of a second that runs without a solver should not pay
+
+    return get_lapack_funcs(("posv",), dtype=np.float64)[0]
 
 
 def dual_cone_weights(gramian: Array, lower: Array) -> Array:
@@ -63,7 +70,7 @@ def cone_multipliers(cosines: Array, points: Array) -> Array:
             solution[:, column] = 0.0
             if chosen.size:
                 block = definite[chosen[:, None], chosen]
-                solution[chosen, column] = _solve_definite(block, -offsets[chosen, column])[1]
+                solution[chosen, column] = _lapack()(block, -offsets[chosen, column])[1]
         part = solution[:, columns]
         slack = cosines @ part + offsets[:, columns]
         allowed = TOLERANCE * len(cosines) * np.maximum(1.0, part.max(axis=0, initial=0.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import nnls
 
 from accord.linalg.gram import Array
 
@@ -22,6 +21,8 @@ def nonnegative_least_squares(matrix: Array, target: Array) -> Array:
     used = norms > 0
     solution = np.zeros(matrix.shape[1])
     if used.any():
+        from scipy.optimize import nnls  # half a second that runs without a solver should not pay
+
         # Each variable enters and leaves a few times at most, except where columns nearly coincide.
         solution[used] = nnls(matrix[:, used] / norms[used], target, maxiter=30 * len(norms) + 100)[0] / norms[used]
     return solution

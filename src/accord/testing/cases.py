@@ -114,7 +114,12 @@ def explore(
         seed=some.integers(0, 2**31),
     )
 
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+    )
     @example(Case(families[0], 64, 96, exponents[0]))
     @given(cases)
     def run(case: Case) -> None:
