@@ -8,7 +8,7 @@ import accord
 from accord.engines import Batched, _rules, layerwise
 from accord.errors import ConfigurationError
 
-ENGINES = ["loop", "auto", "batched", Batched(chunk=2)]
+ENGINES = ["loop", "auto", "batched", pytest.param(Batched(chunk=2), id="batched-by-2")]
 DEFERRED = ["gramian", "representation"]  # without a Jacobian
 NO_REPRESENTATION = {"vector_of_losses", "one_objective_per_sample", "same_loss_twice", "own_experts_listed_as_shared"}
 
