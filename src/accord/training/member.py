@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,6 @@ class Member:
     weights: dict[str, Tensor]
     facts: dict[str, Any]
     interrupted: bool = False
-    labels: list[str] = field(default_factory=list)
 
 
 def train_member(context: Context, prepared: Prepared, run: str, key: str, seed: int) -> Member:
