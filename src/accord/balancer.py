@@ -76,14 +76,33 @@ class Aggregator(Balancer):
 
     Attributes:
         heads: which loss over all T tasks the other parameters descend, the heads above all: ``"mean"`` (``1/T`` each)
-            or ``"sum"`` (1 each), whichever keeps the method on the same scale for both.
+            or ``"sum"`` (1 each), whichever keeps the method on the same scale for both. A method whose paper descends
+            another loss there is a :class:`HeadWeights` too.
     """
 
     heads: ClassVar[Literal["mean", "sum"]] = "mean"
 
     @abstractmethod
-    def forward(self, jacobian: Tensor, *, active: Tensor | None = None) -> Tensor:
-        """Return the direction ``[P]`` that replaces the mean gradient; rows where ``active`` is false are ignored."""
+    def forward(self, jacobian: Tensor, *, losses: Tensor | None = None, active: Tensor | None = None) -> Tensor:
+        """Return the direction ``[P]`` that replaces the mean gradient; rows where ``active`` is false are ignored.
+
+        Args:
+            jacobian: ``[T, P]``.
+            losses: ``[T]``, this step's losses (values only, in the unit of the gradients), which
+                :func:`accord.backward` always gives and few methods look at.
+            active: ``[T]`` bool, the tasks that take part in this step (all when ``None``).
+        """
+
+
+class HeadWeights(ABC):
+    """An aggregator with a say in what the heads descend: the losses times these weights, in place of their mean."""
+
+    @abstractmethod
+    def head_weights(self, losses: Tensor, *, active: Tensor) -> Tensor:
+        """Return weights ``[T]`` on ``losses`` ``[T]``, asked for once per step, after its direction.
+
+        ``1/T`` each is the mean. Entries of inactive tasks are ignored.
+        """
 
 
 class GramianAggregator(Aggregator):
@@ -92,16 +111,16 @@ class GramianAggregator(Aggregator):
     The weights must not change when all gradients are multiplied by one positive number.
     """
 
-    def forward(self, jacobian: Tensor, *, active: Tensor | None = None) -> Tensor:
+    def forward(self, jacobian: Tensor, *, losses: Tensor | None = None, active: Tensor | None = None) -> Tensor:
         rows = jacobian if active is None else torch.where(active[:, None], jacobian, 0)
         # Half-precision rows would lose the small singular values that the weights are decided by.
         rows = rows.float() if rows.dtype in HALF else rows
-        weights = self.weights(gramian_of(rows), active=active)
+        weights = self.weights(gramian_of(rows), losses=losses, active=active)
         return (weights.to(rows) @ rows).to(jacobian.dtype)
 
     @abstractmethod
-    def weights(self, gramian: Tensor, *, active: Tensor | None = None) -> Tensor:
-        """Return weights ``[T]`` from the Gramian ``[T, T]``; inactive tasks get 0.
+    def weights(self, gramian: Tensor, *, losses: Tensor | None = None, active: Tensor | None = None) -> Tensor:
+        """Return weights ``[T]`` from the Gramian ``[T, T]``; inactive tasks get 0. For ``losses`` see ``forward``.
 
         They have the Gramian's dtype and device (float32 if it is half precision).
 
@@ -113,7 +132,13 @@ class GramianAggregator(Aggregator):
 class StatelessGramianAggregator(GramianAggregator):
     """A Gramian aggregator without per-task state: inactive tasks are simply left out of the problem."""
 
-    def weights(self, gramian: Tensor, *, active: Tensor | None = None) -> Tensor:
+    def weights(
+        self,
+        gramian: Tensor,
+        *,
+        losses: Tensor | None = None,  # noqa: ARG002 - gradients decide alone
+        active: Tensor | None = None,
+    ) -> Tensor:
         return solve_active(self.solve, gramian, active)
 
     @abstractmethod

@@ -23,7 +23,7 @@ class Mean(GramianAggregator):
 
     method = record("gramian")
 
-    def weights(self, gramian, *, active=None):
+    def weights(self, gramian, *, losses=None, active=None):
         return spread(gramian, active, 1 / len(gramian))
 
 
@@ -31,7 +31,7 @@ class Sum(GramianAggregator):
     method = record("gramian")
     heads = "sum"
 
-    def weights(self, gramian, *, active=None):
+    def weights(self, gramian, *, losses=None, active=None):
         return spread(gramian, active, 1.0)
 
 
@@ -44,7 +44,7 @@ class Given(GramianAggregator):
         super().__init__()
         self.register_buffer("chosen", torch.tensor(weights))
 
-    def weights(self, gramian, *, active=None):
+    def weights(self, gramian, *, losses=None, active=None):
         chosen = self.chosen.to(gramian)
         return chosen if active is None else torch.where(active, chosen, 0)
 
@@ -54,7 +54,7 @@ class Unit(GramianAggregator):
 
     method = record("gramian")
 
-    def weights(self, gramian, *, active=None):
+    def weights(self, gramian, *, losses=None, active=None):
         norms = gramian.diagonal().sqrt()
         weights = torch.where(norms > 0, 1 / norms, 0) / len(gramian)
         return weights if active is None else torch.where(active, weights, 0)
@@ -65,7 +65,7 @@ class Median(Aggregator):
 
     method = record("jacobian")
 
-    def forward(self, jacobian, *, active=None):
+    def forward(self, jacobian, *, losses=None, active=None):
         rows = jacobian if active is None else jacobian[active]
         return rows.median(dim=0).values
 

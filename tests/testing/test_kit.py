@@ -34,7 +34,7 @@ class Raw(Aggregator):
         super().__init__()
         self.rule = rule
 
-    def forward(self, jacobian: Tensor, *, active: Tensor | None = None) -> Tensor:
+    def forward(self, jacobian: Tensor, *, losses: Tensor | None = None, active: Tensor | None = None) -> Tensor:
         return self.rule(jacobian if active is None else jacobian[active])
 
 
@@ -43,7 +43,7 @@ class Forgetful(GramianAggregator):
 
     calls = 0
 
-    def weights(self, gramian: Tensor, *, active: Tensor | None = None) -> Tensor:
+    def weights(self, gramian: Tensor, *, losses: Tensor | None = None, active: Tensor | None = None) -> Tensor:
         self.calls += 1
         return Mean().weights(gramian, active=active) * self.calls / self.calls**2
 

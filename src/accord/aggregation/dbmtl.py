@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from accord.aggregation.jacobian_aggregator import JacobianAggregator
+from accord.aggregation.jacobian_aggregator import JacobianAggregator, Present
 from accord.aggregation.remembered import remember
 from accord.errors import ConfigurationError
 from accord.method import Method
@@ -56,7 +56,8 @@ class DBMTL(JacobianAggregator):
         self.register_buffer("average", torch.zeros(0, 0))
         self.register_buffer("steps", torch.zeros(0, dtype=torch.float64))
 
-    def combine(self, rows: Tensor, kept: Tensor, tasks: int) -> Tensor:
+    def combine(self, rows: Tensor, present: Present) -> Tensor:
+        kept, tasks = present.kept, present.tasks
         self.average = remember(self.average, rows, tasks, "DBMTL")
         if not self.steps.numel():
             self.steps = torch.zeros(tasks, dtype=torch.float64, device=rows.device)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from accord.aggregation.jacobian_aggregator import JacobianAggregator
+from accord.aggregation.jacobian_aggregator import JacobianAggregator, Present
 from accord.aggregation.remembered import remember
 from accord.errors import ConfigurationError
 from accord.method import Method
@@ -60,7 +60,8 @@ class ExcessMTL(JacobianAggregator):
         self.register_buffer("initial", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("logits", torch.zeros(0, dtype=torch.float64))
 
-    def combine(self, rows: Tensor, kept: Tensor, tasks: int) -> Tensor:
+    def combine(self, rows: Tensor, present: Present) -> Tensor:
+        kept, tasks = present.kept, present.tasks
         self.squares = remember(self.squares, rows, tasks, "ExcessMTL")
         if not self.logits.numel():
             self.peaks, self.initial, self.logits = (

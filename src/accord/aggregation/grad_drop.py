@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.aggregation.jacobian_aggregator import JacobianAggregator
+from accord.aggregation.jacobian_aggregator import JacobianAggregator, Present
 from accord.errors import ConfigurationError
 from accord.linalg.draws import Draws
 from accord.method import Method
@@ -52,7 +52,8 @@ class GradDrop(JacobianAggregator):
         self.register_buffer("leak", values.to(torch.float64, copy=True))
         self.draws = Draws(seed)
 
-    def combine(self, rows: Tensor, kept: Tensor, tasks: int) -> Tensor:
+    def combine(self, rows: Tensor, present: Present) -> Tensor:
+        tasks = present.tasks
         leak = self.leak.to(rows.device) if self.leak.numel() else torch.zeros(tasks, device=rows.device)
         if len(leak) != tasks:
             raise ConfigurationError(f"the leak has {len(leak)} entries but there are {tasks} tasks; give one per task")
@@ -62,6 +63,6 @@ class GradDrop(JacobianAggregator):
         purity = (1 + scaled.sum(dim=0) / scaled.abs().sum(dim=0).clamp(min=1)) / 2
         drawn = self.draws.generator().random(rows.shape[1], dtype=np.float32)
         positive = torch.from_numpy(drawn).to(rows.device) < purity
-        through = leak[kept, None].to(rows) * ((rows > 0) != positive)
+        through = leak[present.kept, None].to(rows) * ((rows > 0) != positive)
         through += (rows > 0) == positive
         return (through * rows).mean(dim=0)

@@ -60,7 +60,13 @@ class GradVac(GramianAggregator):
         self.draws = Draws(seed)
         self.register_buffer("targets", torch.zeros(0, 0, dtype=torch.float64))
 
-    def weights(self, gramian: Tensor, *, active: Tensor | None = None) -> Tensor:
+    def weights(
+        self,
+        gramian: Tensor,
+        *,
+        losses: Tensor | None = None,
+        active: Tensor | None = None,
+    ) -> Tensor:
         tasks = len(gramian)
         if not self.targets.numel():
             self.targets = self.targets.new_zeros(tasks, tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,10 +12,25 @@ from accord.balancer import HALF, Aggregator
 from accord.errors import NonFiniteError
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The tasks whose gradients a step has.
+
+    Attributes:
+        kept: ``[n]``, which of the tasks these are.
+        tasks: T, those that are not active included.
+        losses: ``[n]`` values of their losses; ``None`` when the caller gave none.
+    """
+
+    kept: Tensor
+    tasks: int
+    losses: Tensor | None
+
+
 class JacobianAggregator(Aggregator):
     """An aggregator whose direction is no weighted sum that the Gramian could decide, or that remembers gradients."""
 
-    def forward(self, jacobian: Tensor, *, active: Tensor | None = None) -> Tensor:
+    def forward(self, jacobian: Tensor, *, losses: Tensor | None = None, active: Tensor | None = None) -> Tensor:
         kept = torch.arange(len(jacobian), device=jacobian.device)
         kept = kept if active is None else kept[active.to(jacobian.device)]
         rows = jacobian.detach()[kept]
@@ -26,14 +42,14 @@ class JacobianAggregator(Aggregator):
             )
         if not len(rows):
             return jacobian.new_zeros(jacobian.shape[1])
-        return self.combine(rows.float() if rows.dtype in HALF else rows, kept, len(jacobian)).to(jacobian.dtype)
+        present = Present(kept, len(jacobian), None if losses is None else losses.detach().to(kept.device)[kept])
+        return self.combine(rows.float() if rows.dtype in HALF else rows, present).to(jacobian.dtype)
 
     @abstractmethod
-    def combine(self, rows: Tensor, kept: Tensor, tasks: int) -> Tensor:
+    def combine(self, rows: Tensor, present: Present) -> Tensor:
         """Return the direction ``[P]`` from the finite gradients ``[n, P]`` of the ``n > 0`` active tasks.
 
         Args:
             rows: ``[n, P]``, at least single precision; not to be changed.
-            kept: ``[n]``, which of the tasks they belong to.
-            tasks: T, those that are not active included.
+            present: the tasks that they belong to.
         """

@@ -26,7 +26,13 @@ class PreferenceAggregator(GramianAggregator):
         super().__init__()
         self.register_buffer("preference", _checked(preference))
 
-    def weights(self, gramian: Tensor, *, active: Tensor | None = None) -> Tensor:
+    def weights(
+        self,
+        gramian: Tensor,
+        *,
+        losses: Tensor | None = None,
+        active: Tensor | None = None,
+    ) -> Tensor:
         preference = self._over(len(gramian), active)
         if not preference.any():
             return gramian.new_zeros(len(gramian))

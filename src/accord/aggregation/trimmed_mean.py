@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from accord.aggregation.jacobian_aggregator import JacobianAggregator
+from accord.aggregation.jacobian_aggregator import JacobianAggregator, Present
 from accord.errors import ConfigurationError
 from accord.method import Method
 
@@ -43,7 +43,7 @@ class TrimmedMean(JacobianAggregator):
             raise ConfigurationError(f"trim counts the entries dropped at either end, 0 or more; got {trim}")
         self.trim = trim
 
-    def combine(self, rows: Tensor, kept: Tensor, tasks: int) -> Tensor:  # noqa: ARG002 - all tasks are alike
+    def combine(self, rows: Tensor, present: Present) -> Tensor:
         trim = min(self.trim, (len(rows) - 1) // 2)
         if not trim:
             return rows.mean(dim=0)

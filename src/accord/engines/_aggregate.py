@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accord.balancer import Aggregator, GramianAggregator
+from accord.balancer import Aggregator, GramianAggregator, HeadWeights
 from accord.engines._autograd import add_to_grad, pull, unit
 from accord.engines._call import Call
 from accord.engines._engine import Derivatives, Engine, columns
@@ -29,7 +29,7 @@ def aggregate(call: Call, aggregator: Aggregator) -> Step:
         zero = torch.zeros(count, dtype=torch.float64)
         return Step(names, objectives.values, zero, None, objectives.active, dict(objectives.skipped))
     factor = 1.0 if aggregator.heads == "sum" else 1.0 / count
-    engine = _engine(call, factor)
+    engine = _engine(call, aggregator, factor)
     hidden = isinstance(engine, Captured)
     common = () if hidden else call.common()
     keep = call.retain or call.at is not None or bool(common)
@@ -40,20 +40,37 @@ def aggregate(call: Call, aggregator: Aggregator) -> Step:
     gramian, active, skipped = healthy(found.gramian(), objectives, ill)
     chosen = active.tolist()
     weights, direction = _direction(call, aggregator, found, gramian, active)
-    passing = pull(*_roots(call, [factor * on for on in chosen]), common, keep=call.retain)
+    factors = _factors(aggregator, objectives.values, active, factor)
+    passing = pull(
+        *_roots(call, [on and part for on, part in zip(chosen, factors, strict=True)]), common, keep=call.retain
+    )
     for parameter, gradient in zip(call.shared, direction, strict=True):
         if gradient is not None:
             add_to_grad(parameter, gradient)
     _add_scaled(common, passing, 1.0)
     for task in range(count):
         if chosen[task]:
-            _add_scaled(call.own(task), found.heads[task], factor)
+            _add_scaled(call.own(task), found.heads[task], factors[task])
     return Step(names, objectives.values, weights, gramian, active, skipped)
 
 
-def _engine(call: Call, factor: float) -> Engine:
-    capture = call.graph.hides and call.at is None and isinstance(call.engine, (Auto, Loop))
-    return Captured(factor) if capture else call.engine
+def _engine(call: Call, aggregator: Aggregator, factor: float) -> Engine:
+    if not (call.graph.hides and call.at is None and isinstance(call.engine, (Auto, Loop))):
+        return call.engine
+    if isinstance(aggregator, HeadWeights):
+        raise ConfigurationError(
+            f"{type(aggregator).__name__} decides what the heads descend after the trunk's gradients are known, which "
+            "a checkpoint with use_reentrant=True cannot wait for: use use_reentrant=False"
+        )
+    return Captured(factor)
+
+
+def _factors(aggregator: Aggregator, losses: Tensor, active: Tensor, factor: float) -> list[float]:
+    """Return by task what the parameters outside ``shared`` receive of its loss."""
+    if not isinstance(aggregator, HeadWeights):
+        return [factor] * len(losses)
+    weights = torch.where(active, aggregator.head_weights(losses, active=active).to(active.device), 0.0)
+    return check_finite(f"{type(aggregator).__name__}.head_weights", weights).tolist()
 
 
 def _direction(
@@ -64,16 +81,20 @@ def _direction(
     if not bool(active.any()):
         return torch.zeros_like(gramian[0]), [None] * len(call.shared)
     if isinstance(aggregator, GramianAggregator):
-        weights = check_finite(f"{who}.weights", aggregator.weights(gramian, active=active.to(gramian.device)))
+        weights = check_finite(f"{who}.weights", _weights(aggregator, gramian, call.objectives.values, active))
         if call.at is None:
             return weights, found.direction(weights)
         return weights, list(pull(*_roots(call, weights.tolist()), call.shared, keep=True))
     jacobian = found.jacobian()
     if not bool(active.all()):
         jacobian[~active] = 0
-    flat = check_finite(who, aggregator(jacobian, active=active))
+    flat = check_finite(who, aggregator(jacobian, losses=call.objectives.values, active=active))
     reached = [call.graph.hides or call.graph.holder(parameter) is not None for parameter in call.shared]
     return None, [flat[part] if hit else None for hit, part in zip(reached, columns(call.shared), strict=True)]
+
+
+def _weights(aggregator: GramianAggregator, gramian: Tensor, losses: Tensor, active: Tensor) -> Tensor:
+    return aggregator.weights(gramian, losses=losses.to(gramian.device), active=active.to(gramian.device))
 
 
 def _roots(call: Call, weights: list[float]) -> tuple[list, list[Tensor]]:
