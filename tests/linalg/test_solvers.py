@@ -167,3 +167,14 @@ def test_normalise_separates_scale_from_direction() -> None:
     cosines, norms = normalise(np.array([[4.0, 0.0, -3.0], [0.0, 0.0, 0.0], [-3.0, 0.0, 9.0]]))
     assert norms.tolist() == [2.0, 0.0, 3.0]
     assert cosines.tolist() == [[1.0, 0.0, -0.5], [0.0, 0.0, 0.0], [-0.5, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("dimensions", [10, 19])
+def test_where_no_direction_helps_every_projection_is_zero(dimensions: int) -> None:
+    rows = np.random.default_rng(dimensions).standard_normal((40, dimensions)) * np.logspace(-3, 3, 40)[:, None]
+    # The last gradient balances the others, so that only 0 is without conflict.
+    jacobian = np.vstack([rows, -rows.sum(axis=0)])
+    weights = dual_cone_weights(jacobian @ jacobian.T, np.eye(41)).T
+    assert (weights >= np.eye(41)).all()
+    added = np.abs(weights) @ np.linalg.norm(jacobian, axis=1)
+    assert (np.linalg.norm(weights @ jacobian, axis=1) <= 1e-7 * added).all()

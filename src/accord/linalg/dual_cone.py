@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accord.linalg.gram import Array, normalise, positive_definite, root
 from accord.linalg.nonnegative import nonnegative_least_squares
@@ -15,7 +17,9 @@ from accord.linalg.nonnegative import nonnegative_least_squares
 TOLERANCE = 1e-13
 # Passes of exchange before a column is left to the slower method that cannot cycle, and steps that guess its start.
 PASSES = 6
-GUESSES = 12
+GUESSES = 20
+# Power iterations that estimate the largest eigenvalue, on which the length of those steps rests.
+POWERS = 8
 
 
 @cache
@@ -59,43 +63,83 @@ def cone_multipliers(cosines: Array, points: Array) -> Array:
         cosines: ``[T, T]`` positive semi-definite, diagonal 1 (or 0 for a zero gradient).
         points: ``[T, m]``, what to project, as combinations of unit gradients with entries of order 1.
     """
-    offsets = cosines @ points
+    # One problem per row from here on: what is read and written together then lies together.
+    offsets = np.ascontiguousarray((cosines @ points).T)
     definite = positive_definite(cosines)
     solution = np.zeros_like(offsets)
-    positive = _guess(cosines, offsets) > 0
-    columns = np.arange(offsets.shape[1])
+    positive = _guess(cosines, offsets)
+    rows = np.arange(len(offsets))
     for _ in range(PASSES):
-        for column in columns:
-            chosen = np.flatnonzero(positive[:, column])
-            solution[:, column] = 0.0
-            if chosen.size:
-                block = definite[chosen[:, None], chosen]
-                solution[chosen, column] = _lapack()(block, -offsets[chosen, column])[1]
-        part = solution[:, columns]
-        slack = cosines @ part + offsets[:, columns]
-        allowed = TOLERANCE * len(cosines) * np.maximum(1.0, part.max(axis=0, initial=0.0))
-        wrong = np.where(positive[:, columns], (part < 0) | (np.abs(slack) > allowed), slack < -allowed)
-        positive[:, columns] ^= wrong
-        columns = columns[wrong.any(axis=0)]
-        if not columns.size:
-            return solution
-    solution[:, columns] = _one_by_one(cosines, points[:, columns])
-    return solution
+        for row in rows:
+            solution[row] = _on_support(definite, offsets[row], positive[row])
+        part = solution[rows]
+        slack = part @ cosines + offsets[rows]
+        allowed = TOLERANCE * len(cosines) * np.maximum(1.0, part.max(axis=1, initial=0.0))[:, None]
+        wrong = np.where(positive[rows], (part < 0) | (np.abs(slack) > allowed), slack < -allowed)
+        positive[rows] ^= wrong
+        rows = rows[wrong.any(axis=1)]
+        if not rows.size:
+            return solution.T
+    solution[rows] = _one_by_one(cosines, points[:, rows])
+    return solution.T
 
 
-def _guess(cosines: Array, offsets: Array) -> Array:
-    # Nesterov's accelerated projected gradient; the row sums bound the largest eigenvalue.
-    rate = 1.0 / max(np.abs(cosines).sum(axis=0).max(), 1.0)
-    current = np.maximum(-rate * offsets, 0.0)
-    ahead, momentum = current, 1.0
-    for _ in range(GUESSES):
-        following = np.maximum(ahead - rate * (cosines @ ahead + offsets), 0.0)
-        growth = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
-        ahead = following + (momentum - 1.0) / growth * (following - current)
-        current, momentum = following, growth
-    return current
+def _on_support(definite: Array, offset: Array, positive: NDArray[np.bool_]) -> Array:
+    """Return the solution ``[T]`` of the equations of the ``positive`` entries, 0 elsewhere."""
+    found = np.zeros_like(offset)
+    chosen = positive.nonzero()[0]
+    if chosen.size:
+        block = definite.take(chosen, 0).take(chosen, 1)
+        found[chosen] = _lapack()(block, -offset[chosen], overwrite_a=1, overwrite_b=1)[1]
+    return found
+
+
+def _guess(cosines: Array, offsets: Array) -> NDArray[np.bool_]:
+    """Return which entries ``[m, T]`` of the solutions are likely to be positive: Nesterov's method, projected.
+
+    In single precision, for signs are all that is asked for, and the steps' length rests on an estimate.
+    """
+    step = 1.0 / _largest_eigenvalue(cosines)
+    matrix, shift = (cosines * step).astype(np.float32), (offsets * step).astype(np.float32)
+    current = np.maximum(-shift, 0.0)
+    ahead, following, momentum = current.copy(), np.empty_like(current), 1.0
+    positive = current > 0
+    for step_number in range(1, GUESSES + 1):
+        np.matmul(ahead, matrix, out=following)
+        following += shift
+        np.maximum(np.subtract(ahead, following, out=following), 0.0, out=following)
+        growth = (1.0 + math.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
+        np.subtract(following, current, out=ahead)
+        ahead *= (momentum - 1.0) / growth
+        ahead += following
+        current, following, momentum = following, current, growth
+        if step_number % 4 == 0:
+            positive, before = current > 0, positive
+            if np.array_equal(positive, before):
+                break
+    return current > 0
+
+
+def _largest_eigenvalue(cosines: Array) -> float:
+    """Return a little more than the largest eigenvalue is likely to be, and at least 1."""
+    # Uneven, so that it is orthogonal to no likely eigenvector.
+    vector = 1.0 + 0.1 * np.cos(np.arange(len(cosines)))
+    for _ in range(POWERS):
+        vector = cosines @ vector
+        vector /= max(float(np.linalg.norm(vector)), 1e-300)
+    return max(1.1 * float(np.linalg.norm(cosines @ vector)), 1.0)
 
 
 def _one_by_one(cosines: Array, points: Array) -> Array:
     units = root(cosines)
-    return np.stack([nonnegative_least_squares(units, -units @ point) for point in points.T], axis=1)
+    balance = _balance(cosines, units)
+    if balance is None:
+        return np.stack([nonnegative_least_squares(units, -units @ point) for point in points.T])
+    return np.stack([(point / balance).max() * balance - point for point in points.T])
+
+
+def _balance(cosines: Array, units: Array) -> Array | None:
+    """Return ``w >= 1`` with ``cosines @ w = 0``, if there is one: no direction helps then, every projection is 0."""
+    weights = 1.0 + nonnegative_least_squares(units, -units.sum(axis=1))
+    rest = np.abs(cosines @ weights).max()
+    return weights if rest <= TOLERANCE * len(cosines) * weights.max() else None
