@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from accord.balancer import Aggregator, GramianAggregator, HeadWeights
-from accord.engines._autograd import add_to_grad, pull, unit
+from accord.engines._autograd import add_to_grad, pull
 from accord.engines._call import Call
 from accord.engines._engine import Derivatives, Engine, columns
-from accord.engines._health import check_finite, healthy, magnitudes, not_finite
+from accord.engines._health import beyond, check_finite, healthy, magnitudes, not_finite
 from accord.engines._reentrant import Captured
+from accord.engines._scaling import give_up, overflown
 from accord.engines.auto import Auto
 from accord.engines.loop import Loop
 from accord.engines.step import Step
@@ -37,7 +38,11 @@ def aggregate(call: Call, aggregator: Aggregator) -> Step:
         call.graph.open()
     found = engine.differentiate(call.problem(heads=not hidden, keep=keep))
     ill = not_finite({task: magnitudes(gradients) for task, gradients in enumerate(found.heads)})
-    gramian, active, skipped = healthy(found.gramian(), objectives, ill)
+    gramian = found.gramian() / objectives.scale**2
+    guilty = overflown(objectives, {*ill, *beyond(gramian)})
+    if guilty:
+        return give_up(call, guilty)
+    gramian, active, skipped = healthy(gramian, objectives, ill)
     chosen = active.tolist()
     weights, direction = _direction(call, aggregator, found, gramian, active)
     factors = _factors(aggregator, objectives.values, active, factor)
@@ -85,10 +90,11 @@ def _direction(
         if call.at is None:
             return weights, found.direction(weights)
         return weights, list(pull(*_roots(call, weights.tolist()), call.shared, keep=True))
-    jacobian = found.jacobian()
+    jacobian = found.jacobian().div_(call.objectives.scale)
     if not bool(active.all()):
         jacobian[~active] = 0
     flat = check_finite(who, aggregator(jacobian, losses=call.objectives.values, active=active))
+    flat = flat * call.objectives.scale
     reached = [call.graph.hides or call.graph.holder(parameter) is not None for parameter in call.shared]
     return None, [flat[part] if hit else None for hit, part in zip(reached, columns(call.shared), strict=True)]
 
@@ -100,7 +106,7 @@ def _weights(aggregator: GramianAggregator, gramian: Tensor, losses: Tensor, act
 def _roots(call: Call, weights: list[float]) -> tuple[list, list[Tensor]]:
     """Return where the tasks' backwards start, and with what; tasks of weight 0 are left out."""
     used = [(edge, weights[task]) for task, edge in call.objectives.started() if weights[task]]
-    return [edge for edge, _ in used], [unit(edge, weight) for edge, weight in used]
+    return [edge for edge, _ in used], [call.objectives.cotangent(edge, weight) for edge, weight in used]
 
 
 def _add_scaled(parameters: tuple[Tensor, ...], gradients: tuple[Tensor | None, ...], factor: float) -> None:

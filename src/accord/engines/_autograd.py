@@ -44,7 +44,9 @@ def explained() -> Iterator[None]:
 def unit(edge: GradientEdge, value: float = 1.0) -> Tensor:
     """Return the gradient ``value`` for the output behind ``edge``, in its own shape, dtype and device."""
     meta = edge.node._input_metadata[edge.output_nr]
-    return torch.full(tuple(meta.shape), value, dtype=meta.dtype, device=meta.device)
+    # Made in float32 where the value may be beyond the range of half precision, which is to give an infinity.
+    dtype = torch.float32 if meta.dtype == torch.float16 else meta.dtype
+    return torch.full(tuple(meta.shape), value, dtype=dtype, device=meta.device).to(meta.dtype)
 
 
 def pull(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from accord.engines._autograd import pull, unit
+from accord.engines._autograd import pull
 from accord.engines._engine import Derivatives, Problem
 
 
@@ -28,5 +28,5 @@ class Deferred(Derivatives):
     def direction(self, weights: Tensor) -> list[Tensor | None]:
         values = weights.tolist()
         used = [(edge, values[task]) for task, edge in self._problem.objectives.started() if values[task]]
-        cotangents = [unit(edge, value) for edge, value in used]
+        cotangents = [self._problem.objectives.cotangent(edge, value) for edge, value in used]
         return list(pull([edge for edge, _ in used], cotangents, self._problem.shared, keep=self._problem.keep))

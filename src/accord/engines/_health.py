@@ -28,13 +28,17 @@ def healthy(
     Warns:
         NonFiniteLossWarning: names each task whose loss is finite and whose gradient is not.
     """
-    norms = gramian.diagonal().tolist()
-    ill = {task: norm for task, norm in enumerate(norms) if not isfinite(norm)} | dict(ill or {})
+    ill = beyond(gramian) | dict(ill or {})
     if not ill:
         return gramian, objectives.active, dict(objectives.skipped)
-    good = torch.tensor([task not in ill for task in range(len(norms))], device=gramian.device)
+    good = torch.tensor([task not in ill for task in range(len(gramian))], device=gramian.device)
     active = objectives.active & good.to(objectives.active.device)
     return torch.where(good[:, None] & good, gramian, 0.0), active, objectives.skipped | report(objectives, ill)
+
+
+def beyond(gramian: Tensor) -> dict[int, float]:
+    """Return the tasks whose squared length on the diagonal of ``gramian`` is not finite, with that."""
+    return {task: norm for task, norm in enumerate(gramian.diagonal().tolist()) if not isfinite(norm)}
 
 
 def magnitudes(gradients: Iterable[Tensor | None]) -> list[Tensor]:

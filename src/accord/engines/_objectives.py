@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from accord.engines._autograd import unit
 from accord.errors import ConfigurationError, NonFiniteLossWarning, suggest
 
 Losses = Tensor | Sequence[Tensor | None] | Mapping[str, Tensor | None]
@@ -25,6 +26,7 @@ class Objectives:
         values: ``[T]``, at least float32, without graph; 0 for absent tasks.
         active: ``[T]`` bool, the tasks that take part.
         skipped: why each of the others does not.
+        scale: what losses are multiplied by before a backward (loss scaling); all gradients are this much larger.
     """
 
     names: tuple[str, ...]
@@ -32,10 +34,15 @@ class Objectives:
     values: Tensor
     active: Tensor
     skipped: dict[str, str]
+    scale: float = 1.0
 
     def started(self) -> list[tuple[int, GradientEdge]]:
         """Return ``(task, edge)`` of the active tasks."""
         return [(task, edge) for task, edge in enumerate(self.edges) if edge is not None]
+
+    def cotangent(self, edge: GradientEdge, weight: float = 1.0) -> Tensor:
+        """Return what a backward of ``weight`` times the loss behind ``edge`` starts with."""
+        return unit(edge, weight * self.scale)
 
 
 def read_losses(losses: Losses, tasks: Sequence[str] | None = None) -> Objectives:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, autograd
 
-from accord.engines._autograd import explained, unit
+from accord.engines._autograd import explained
 from accord.engines._engine import Engine, Problem, columns
 from accord.engines._rows import Rows, empty_rows
 
@@ -39,7 +39,7 @@ class Captured(Engine):
                     tensor.grad = None
                 with explained():
                     keep = problem.keep or task != started[-1][0]
-                    autograd.backward([edge], [unit(edge, self._factor)], retain_graph=keep)  # pyright: ignore
+                    autograd.backward([edge], [objectives.cotangent(edge, self._factor)], retain_graph=keep)  # pyright: ignore
                 for position, (part, tensor) in enumerate(zip(parts, shared, strict=True)):
                     if tensor.grad is not None:
                         reached[position] = True

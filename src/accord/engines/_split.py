@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from accord.engines._autograd import pull, unit
+from accord.engines._autograd import pull
 from accord.engines._engine import Problem
 from accord.engines._graph import COMMON, Graph, leaf_of
 
@@ -46,7 +46,7 @@ def split(problem: Problem) -> Split:
     direct: list[list[Tensor | None]] = [[None] * len(problem.shared) for _ in tasks]
     for task, edge in started:
         if graph.owner[edge.node] == COMMON:
-            entered[task] = {(edge.node, edge.output_nr): unit(edge)}
+            entered[task] = {(edge.node, edge.output_nr): problem.objectives.cotangent(edge)}
             heads[task] = (None,) * len(problem.own[task])
         else:
             entered[task], heads[task], direct[task] = _head(problem, graph, task, edge)
@@ -64,7 +64,9 @@ def _head(
     # the hooks people registered there, and would go through them again on its way down.
     caught = _catch(graph, task, entered)
     try:
-        found = pull([edge], [unit(edge)], [*wanted, *stops], keep=problem.keep or len(stops) > 1)
+        found = pull(
+            [edge], [problem.objectives.cotangent(edge)], [*wanted, *stops], keep=problem.keep or len(stops) > 1
+        )
     finally:
         for handle in caught:
             handle.remove()

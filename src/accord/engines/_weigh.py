@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, autograd
 
 from accord.balancer import Weighting
-from accord.engines._autograd import explained, unit
+from accord.engines._autograd import explained
 from accord.engines._call import Call
 from accord.engines._guard import guarded
-from accord.engines._health import check_finite, healthy, magnitudes, not_finite, report
+from accord.engines._health import beyond, check_finite, healthy, magnitudes, not_finite, report
+from accord.engines._objectives import Objectives
+from accord.engines._scaling import give_up, overflown
 from accord.engines.step import Step
 
 
@@ -20,27 +24,37 @@ def weigh(call: Call, weighting: Weighting) -> Step:
     if weighting.method.needs == "gramian" and bool(active.any()):
         call.graph.open()
         found = call.engine.differentiate(call.problem(heads=False, keep=True))
-        gramian, active, skipped = healthy(found.gramian(), objectives)
+        gramian = found.gramian() / objectives.scale**2
+        guilty = overflown(objectives, beyond(gramian))
+        if guilty:
+            return give_up(call, guilty)
+        gramian, active, skipped = healthy(gramian, objectives)
     slopes = torch.zeros_like(objectives.values)
     chosen = active.tolist()
     if any(chosen):
-        slopes = _slopes(weighting, objectives.values, gramian, active)
+        before = copy.deepcopy(weighting.state_dict()) if objectives.scale > 1 else None
+        slopes = _slopes(weighting, objectives, gramian, active)
         ill = _descend(call, slopes, chosen)
+        guilty = overflown(objectives, ill)
+        if guilty and before is not None:
+            weighting.load_state_dict(before)
+            return give_up(call, guilty, [p for p in weighting.parameters() if p.grad is not None])
         skipped = skipped | report(objectives, ill)
         active = active & torch.tensor([task not in ill for task in range(len(chosen))], device=active.device)
     weights = torch.where(active, slopes, 0)
     return Step(objectives.names, objectives.values, weights, gramian, active, dict(skipped))
 
 
-def _slopes(weighting: Weighting, losses: Tensor, gramian: Tensor | None, active: Tensor) -> Tensor:
+def _slopes(weighting: Weighting, objectives: Objectives, gramian: Tensor | None, active: Tensor) -> Tensor:
     # The objective sees the losses' values on a leaf of its own: what comes back are the weights, and the graph of an
     # inactive task is never entered, where a zero gradient could still turn into NaN.
-    probe = losses.clone().requires_grad_()
+    probe = objectives.values.clone().requires_grad_()
     with torch.enable_grad():
         objective = weighting.objective(probe, gramian=gramian, active=active)
     check_finite(f"{type(weighting).__name__}.objective", objective.detach())
-    objective.backward()
-    slopes = torch.zeros_like(losses) if probe.grad is None else probe.grad
+    # Scaled like all else, since whoever unscales the model's gradients unscales the weighting's parameters too.
+    objective.backward(torch.full_like(objective, objectives.scale))
+    slopes = torch.zeros_like(probe) if probe.grad is None else probe.grad / objectives.scale
     return check_finite(type(weighting).__name__, slopes)
 
 
@@ -51,7 +65,7 @@ def _descend(call: Call, slopes: Tensor, chosen: list[bool]) -> dict[int, float]
     with guarded(call.graph) as seen, explained():
         autograd.backward(
             [edge for _, edge in started],  # pyright: ignore[reportArgumentType]
-            [unit(edge, values[task]) for task, edge in started],
+            [call.objectives.cotangent(edge, values[task]) for task, edge in started],
             retain_graph=call.retain,
             inputs=inputs,
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 
 from accord.balancer import Aggregator, Balancer, Weighting
 from accord.engines._aggregate import aggregate
@@ -13,6 +15,7 @@ from accord.engines._call import Call
 from accord.engines._engine import Engine
 from accord.engines._objectives import Losses, read_losses
 from accord.engines._registry import find_engine
+from accord.engines._scaling import read_scale
 from accord.engines._scope import plain_arithmetic
 from accord.engines._shared import read_parameters
 from accord.engines._weigh import weigh
@@ -30,6 +33,7 @@ def backward(
     tasks: Sequence[str] | None = None,
     engine: str | Engine = "auto",
     retain_graph: bool = False,
+    scaler: GradScaler | None = None,
 ) -> Step:
     """Accumulate balanced gradients into ``.grad``, as ``loss.backward()`` does for one loss.
 
@@ -50,6 +54,11 @@ def backward(
         tasks: all names in order, when ``losses`` is a mapping in which some may be missing.
         engine: ``"loop"``, ``"batched"``, ``"auto"`` or an engine object; unused by weightings without Gramian.
         retain_graph: leave the graph usable.
+        scaler: for float16 autocast: losses are scaled before every backward and ``.grad`` holds scaled gradients, for
+            ``scaler.step``, ``unscale_`` and ``update`` as always. The balancer sees unscaled losses and gradients. A
+            gradient that is not finite while its loss is means overflow: the step is given up, infinities go into
+            ``.grad`` so that the scaler skips the step and lowers the scale, no task is active in the result, and
+            the balancer's state is as before. Once the scale is 1 or less, such a task is left out as ever.
 
     Returns:
         The weights, the Gramian and who took part.
@@ -61,8 +70,9 @@ def backward(
     Cost: one backward for weightings without Gramian; else T backwards and T·P numbers, plus one backward under ``at``
     or when the weighting needs the Gramian.
     """
+    objectives = read_losses(losses, tasks)
     call = Call(
-        read_losses(losses, tasks),
+        replace(objectives, scale=read_scale(scaler, objectives.values.device)),
         read_parameters(shared, leaves=True),
         None if task_parameters is None else tuple(task_parameters),
         None if at is None else read_parameters(at, "at"),

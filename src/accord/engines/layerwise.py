@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from accord.engines._autograd import unit
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Engine, Problem
 from accord.engines._products import products, wide
@@ -49,7 +48,7 @@ class _Run:
         self.gramian = torch.zeros(count, count, dtype=torch.float64, device=device)
         self.heads: list[Grads] = [[None] * len(own) for own in problem.own]
         for task, edge in started:
-            self.sweep.add(edge.node, edge.output_nr, task, unit(edge))
+            self.sweep.add(edge.node, edge.output_nr, task, problem.objectives.cotangent(edge))
 
     @torch.no_grad()
     def finish(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from accord.engines._autograd import pull, unit
+from accord.engines._autograd import pull
 from accord.engines._engine import Engine, Problem, columns
 from accord.engines._rows import Rows, empty_rows
 from accord.errors import ConfigurationError
@@ -27,7 +27,7 @@ class Loop(Engine):
         started = objectives.started()
         for task, edge in started:
             keep = problem.keep or task != started[-1][0]
-            gradients = pull([edge], [unit(edge)], [*shared, *problem.own[task]], keep=keep)
+            gradients = pull([edge], [objectives.cotangent(edge)], [*shared, *problem.own[task]], keep=keep)
             heads[task] = gradients[len(shared) :]
             for position, (part, gradient) in enumerate(zip(parts, gradients, strict=False)):
                 if gradient is not None:
