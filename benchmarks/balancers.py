@@ -6,8 +6,8 @@ Prints one JSON line per method, kind of gradients and number of tasks:
 ``{"method", "gradients", "tasks", "median_ms", "peer_ms"}``. Gradients are ``independent`` (normal, in 4 T dimensions:
 about half of all pairs conflict), ``common`` (the same with a part that all share: few pairs conflict) or ``dependent``
 (normal, in T/2 dimensions). Methods that need the Jacobian or nothing but losses are timed on those, with P = 100,000
-numbers per gradient for the former. ``--peer`` times the method of TorchJD 0.18 with the same name in alternation, where
-it is installed and has one. CPU time, one thread. ``--tables`` turns an output into the tables of the documentation.
+numbers per gradient for the former. ``--peer`` times the method of TorchJD 0.18 with the same name in alternation,
+where it is installed and has one. CPU time, one thread. ``--tables`` turns an output into the documentation's table.
 """
 
 from __future__ import annotations
