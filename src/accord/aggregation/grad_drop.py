@@ -57,12 +57,12 @@ class GradDrop(JacobianAggregator):
         leak = self.leak.to(rows.device) if self.leak.numel() else torch.zeros(tasks, device=rows.device)
         if len(leak) != tasks:
             raise ConfigurationError(f"the leak has {len(leak)} entries but there are {tasks} tasks; give one per task")
-        # In units of the coordinate's largest entry, so that sums of tiny or huge ones stay within range.
-        peak = rows.abs().amax(dim=0)
-        scaled = rows / torch.where(peak > 0, peak, torch.ones_like(peak))
-        purity = (1 + scaled.sum(dim=0) / scaled.abs().sum(dim=0).clamp(min=1)) / 2
+        above, below = rows.clamp(min=0), rows.clamp(max=0)
+        up, down = above.sum(dim=0), below.sum(dim=0)
+        purity = torch.where(up - down > 0, up / (up - down), 0.5)
         drawn = self.draws.generator().random(rows.shape[1], dtype=np.float32)
         positive = torch.from_numpy(drawn).to(rows.device) < purity
-        through = leak[present.kept, None].to(rows) * ((rows > 0) != positive)
-        through += (rows > 0) == positive
-        return (through * rows).mean(dim=0)
+        if self.leak.any():
+            part = leak[present.kept].to(rows)
+            up, down = up + part @ below, down + part @ above
+        return torch.where(positive, up, down) / len(rows)
