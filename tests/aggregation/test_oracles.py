@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from accord.aggregation import IMTLG, AlignedMTL, CAGrad, NashMTL, PCGrad, UPGrad
 from accord.aggregation.pcgrad import surgery
+from accord.errors import ConfigurationError
 
 seeds = some.integers(0, 2**31)
 
@@ -37,7 +38,7 @@ def surgery_on_vectors(jacobian: np.ndarray, orders: np.ndarray) -> np.ndarray:
 def test_pcgrad_on_the_gramian_is_pcgrad_on_vectors(seed: int, tasks: int, parameters: int) -> None:
     jacobian = dense(seed, tasks, parameters, decades=2)
     orders = np.random.default_rng(seed).permuted(np.tile(np.arange(tasks), (tasks, 1)), axis=1)
-    found = surgery(jacobian @ jacobian.T, orders) @ jacobian
+    found = surgery(jacobian @ jacobian.T, orders, np.arange(tasks)) @ jacobian
     unit = np.linalg.norm(jacobian, axis=1).max()
     assert np.linalg.norm(found - surgery_on_vectors(jacobian, orders)) < 1e-9 * unit
 
@@ -53,11 +54,23 @@ def test_pcgrads_expectation_is_the_mean_over_its_orders() -> None:
         [surgery_on_vectors(jacobian, np.array(orders)) for orders in product(list(permutations(range(3))), repeat=3)],
         axis=0,
     )
+    assert PCGrad(orders="all")(torch.from_numpy(jacobian)).numpy() == pytest.approx(exact, abs=1e-14)
     aggregator = PCGrad(seed=1)
     draws = np.stack([aggregator(torch.from_numpy(jacobian)).numpy() for _ in range(2000)])
     error = draws.std(axis=0) / np.sqrt(len(draws))
     assert error.max() > 1e-4, "these gradients do not depend on the order, so they test nothing"
     assert (np.abs(draws.mean(axis=0) - exact) < 5 * error + 1e-12).all()
+
+
+def test_pcgrads_expectation_knows_no_order_of_tasks_and_says_where_it_ends() -> None:
+    jacobian = torch.from_numpy(dense(3, 6, 8, decades=1))
+    found = PCGrad(orders="all")(jacobian)
+    assert torch.equal(PCGrad(orders="all")(jacobian[:1]), jacobian[0])
+    assert torch.allclose(PCGrad(orders="all")(jacobian.flip(0)), found, rtol=0, atol=1e-12 * float(jacobian.norm()))
+    with pytest.raises(ConfigurationError, match="9 tasks"):
+        PCGrad(orders="all")(torch.eye(9))
+    with pytest.raises(ConfigurationError, match="random"):
+        PCGrad(orders="randm")  # pyright: ignore[reportArgumentType]
 
 
 def test_pcgrads_order_is_its_own() -> None:
