@@ -43,16 +43,39 @@ def test_an_absent_task_is_remembered() -> None:
     assert aggregator(3 * rows).tolist() == pytest.approx([1.25, 1.25])
 
 
-def test_on_logarithms_a_losss_unit_plays_no_part() -> None:
+def test_a_losss_unit_plays_no_part() -> None:
     points, factors = torch.linspace(1, 2, 6).double(), tensor([1.0, 1e3, 1e-4], dtype=torch.float64)
     found = []
     for scale in (torch.ones(3, dtype=torch.float64), factors):
-        x = points.clone().requires_grad_()
-        losses = scale * torch.stack([(x**2).sum(), (x - 3).abs().sum(), (x[0] - 5) ** 2 + 1])
-        accord.backward(losses.log(), shared=[x], balancer=DBMTL())
-        assert x.grad is not None
+        x, head = points.clone().requires_grad_(), torch.ones((), dtype=torch.float64, requires_grad=True)
+        losses = scale * torch.stack([head * (x**2).sum(), (x - 3).abs().sum(), (x[0] - 5) ** 2 + head])
+        accord.backward(losses, shared=[x], balancer=DBMTL())
+        assert x.grad is not None and head.grad is not None
+        # d log(head a) = 1 at head = 1, d log(b + head) = 1 / (b + 1), over three tasks.
+        assert float(head.grad) == pytest.approx((1 + 1 / ((float(x.detach()[0]) - 5) ** 2 + 1)) / 3)
         found.append(x.grad.tolist())
     assert found[0] == pytest.approx(found[1])
+
+
+def test_rows_are_divided_by_their_losses() -> None:
+    # Gradients (6, 0) and (0, 4) of losses 2 and 4 are (3, 0) and (0, 1) of their logarithms.
+    rows = tensor([[6.0, 0.0], [0.0, 4.0]])
+    assert DBMTL()(rows, losses=tensor([2.0, 4.0])).tolist() == [1.5, 1.5]
+    assert DBMTL(logarithm=False)(rows, losses=tensor([2.0, 4.0])).tolist() == [3.0, 3.0]
+    assert DBMTL()(rows).tolist() == [3.0, 3.0]
+
+
+def test_losses_without_a_logarithm() -> None:
+    rows, none = tensor([[1e-9, 0.0], [0.0, 4.0]]), tensor([0.0, 4.0])
+    # A loss of 0 counts as 1e-8, and its gradient as (0.1, 0).
+    assert DBMTL()(rows, losses=none).tolist() == pytest.approx([0.5, 0.5])
+    everybody = tensor([True, True])
+    assert DBMTL().head_weights(none, active=everybody).tolist() == pytest.approx([0.5e8, 0.125])
+    aggregator = DBMTL()
+    with pytest.raises(ConfigurationError, match=r"task 1 is -4, below 0.*logarithm=False"):
+        aggregator(rows, losses=tensor([1.0, -4.0]))
+    assert not aggregator.average.numel(), "a refused step left a trace"
+    assert DBMTL(logarithm=False).head_weights(-none, active=everybody).tolist() == [0.5, 0.5]
 
 
 def test_options_and_sizes_are_checked() -> None:

@@ -10,18 +10,19 @@ from torch import Tensor
 
 from accord.aggregation.jacobian_aggregator import JacobianAggregator, Present
 from accord.aggregation.remembered import remember
+from accord.balancer import HeadWeights
 from accord.errors import ConfigurationError
 from accord.method import Method
 
 
-class ExcessMTL(JacobianAggregator):
+class ExcessMTL(JacobianAggregator, HeadWeights):
     """Weight the tasks by how far they are from the best they could do: ``w_i`` grows with ``exp(eta e_i)``.
 
     A task's excess risk, its loss above what is irreducible, is estimated from curvature: ``e_i = g_i' H_i^-1 g_i``
     with ``H_i`` the diagonal ``sqrt(sum of g_i^2 over the steps so far)``, as in Adagrad, in units of its first value.
     Every step multiplies ``w_i`` by ``exp(eta e_i)``, normalises, and takes ``sum_i w_i g_i``. A noisy task, whose loss
     stays high for good, then does not draw weight as it does where losses themselves are compared. The first step
-    averages.
+    averages. Heads descend the weighted loss ``sum_i w_i L_i``, too.
 
     Shapes: Jacobian ``[T, P]`` -> ``[P]``. Cost O(T P). State: the sums ``[T, P]``, as large as the Jacobian.
 
@@ -29,8 +30,8 @@ class ExcessMTL(JacobianAggregator):
         eta: step of the weights, above 0.
 
     Source: He et al., Robust Multi-Task Learning with Excess Risks, 2024 (eta 0.01, as in the authors' code; like it,
-    excess risks are divided by those of the task's first step). Heads descend the mean loss, as under every aggregator,
-    and not the weighted one. A coordinate whose gradients were all 0 has no curvature and adds nothing (peers add 1e-7
+    excess risks are divided by those of the task's first step). That code's weights sum to T, here to 1, the common
+    scale. A coordinate whose gradients were all 0 has no curvature and adds nothing (peers add 1e-7
     under the root, which is not small for small gradients); a task whose first gradient is 0 takes its unit from its
     first other one. Absent tasks keep their sum and their share of the weight.
     """
@@ -72,9 +73,14 @@ class ExcessMTL(JacobianAggregator):
         relative = torch.where(first, torch.zeros_like(excess), excess / self.initial[kept].clamp(min=1e-300))
         self.initial[kept] = torch.where(first, excess, self.initial[kept])
         self.logits[kept] += self.eta * relative
-        # Only differences count, and the active tasks share what they had together.
-        self.logits -= self.logits.max()
+        self.logits -= self.logits.max()  # only differences count
         return torch.softmax(self.logits[kept], dim=0).to(rows) @ rows
+
+    def head_weights(self, losses: Tensor, *, active: Tensor) -> Tensor:
+        kept = active.to(self.logits.device)
+        # A step that no task took part in may be the first, before there are weights.
+        weights = self.logits.masked_fill(~kept, -torch.inf).softmax(dim=0) if kept.any() else torch.zeros_like(losses)
+        return weights.to(losses)
 
     def _excess(self, rows: Tensor, kept: Tensor) -> Tensor:
         """Add the squares of this step and return the excess risks ``[n]``, each in its task's unit."""
