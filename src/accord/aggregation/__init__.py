@@ -7,6 +7,7 @@ from accord.aggregation.dbmtl import DBMTL
 from accord.aggregation.dual_proj import DualProj
 from accord.aggregation.excess_mtl import ExcessMTL
 from accord.aggregation.fair_grad import FairGrad
+from accord.aggregation.fuller import FULLER
 from accord.aggregation.grad_drop import GradDrop
 from accord.aggregation.grad_vac import GradVac
 from accord.aggregation.imtlg import IMTLG
@@ -15,17 +16,23 @@ from accord.aggregation.krum import Krum
 from accord.aggregation.mean import Mean
 from accord.aggregation.mgda import MGDA
 from accord.aggregation.nash_mtl import NashMTL
+from accord.aggregation.orthogonal_gradient import OrthogonalGradient
+from accord.aggregation.pcd import PCD
 from accord.aggregation.pcgrad import PCGrad
 from accord.aggregation.preference import PreferenceAggregator
+from accord.aggregation.selective_freezing import SelectiveFreezing
 from accord.aggregation.sum import Sum
 from accord.aggregation.trimmed_mean import TrimmedMean
 from accord.aggregation.upgrad import UPGrad
 from accord.balancer import Aggregator, GramianAggregator, StatelessGramianAggregator
+from accord.engines.per_group import PerGroup
 
 __all__ = [
     "DBMTL",
+    "FULLER",
     "IMTLG",
     "MGDA",
+    "PCD",
     "Aggregator",
     "AlignedMTL",
     "CAGrad",
@@ -40,8 +47,11 @@ __all__ = [
     "Krum",
     "Mean",
     "NashMTL",
+    "OrthogonalGradient",
     "PCGrad",
+    "PerGroup",
     "PreferenceAggregator",
+    "SelectiveFreezing",
     "StatelessGramianAggregator",
     "Sum",
     "TrimmedMean",

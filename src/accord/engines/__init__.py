@@ -11,8 +11,9 @@ from accord.engines.derivatives import gramian, jacobian
 from accord.engines.grouped import Grouped
 from accord.engines.layerwise import LayerwiseGramian
 from accord.engines.loop import Loop
+from accord.engines.per_group import PerGroup
 from accord.engines.representation import Representation
-from accord.engines.step import Step
+from accord.engines.step import Part, Step
 
 __all__ = [
     "ENGINES",
@@ -23,6 +24,8 @@ __all__ = [
     "Grouped",
     "LayerwiseGramian",
     "Loop",
+    "Part",
+    "PerGroup",
     "Problem",
     "Representation",
     "Step",

@@ -8,19 +8,23 @@ from torch import Tensor
 from accord.balancer import Aggregator, GramianAggregator, HeadWeights
 from accord.engines._autograd import add_to_grad, pull
 from accord.engines._call import Call
-from accord.engines._engine import Derivatives, Engine, columns
+from accord.engines._decide import decide, measure
+from accord.engines._engine import Engine
 from accord.engines._health import beyond, check_finite, healthy, magnitudes, not_finite
 from accord.engines._reentrant import Captured
 from accord.engines._scaling import give_up, overflown
 from accord.engines.auto import Auto
 from accord.engines.loop import Loop
+from accord.engines.per_group import PerGroup
 from accord.engines.step import Step
 from accord.errors import ConfigurationError
 
 
-def aggregate(call: Call, aggregator: Aggregator) -> Step:
+def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     """Accumulate the aggregator's direction into ``shared`` and the mean gradient into task parameters."""
-    if call.at is not None and not isinstance(aggregator, GramianAggregator):
+    if isinstance(aggregator, PerGroup):
+        aggregator.check(call.groups)
+    elif call.at is not None and not isinstance(aggregator, GramianAggregator):
         raise ConfigurationError(
             f"{type(aggregator).__name__} needs the full Jacobian, so at= cannot stand in for it: leave at out"
         )
@@ -38,28 +42,27 @@ def aggregate(call: Call, aggregator: Aggregator) -> Step:
         call.graph.open()
     found = engine.differentiate(call.problem(heads=not hidden, keep=keep))
     ill = not_finite({task: magnitudes(gradients) for task, gradients in enumerate(found.heads)})
-    gramian = found.gramian() / objectives.scale**2
-    guilty = overflown(objectives, {*ill, *beyond(gramian)})
+    measured = measure(call, found)
+    guilty = overflown(objectives, {*ill, *beyond(measured.total)})
     if guilty:
         return give_up(call, guilty)
-    gramian, active, skipped = healthy(gramian, objectives, ill)
+    gramian, active, skipped = healthy(measured.total, objectives, ill)
     chosen = active.tolist()
-    weights, direction = _direction(call, aggregator, found, gramian, active)
+    decision = decide(call, aggregator, found, measured.only(active, gramian), active)
     factors = _factors(aggregator, objectives.values, active, factor)
-    passing = pull(
-        *_roots(call, [on and part for on, part in zip(chosen, factors, strict=True)]), common, keep=call.retain
-    )
-    for parameter, gradient in zip(call.shared, direction, strict=True):
+    roots = objectives.roots([on and part for on, part in zip(chosen, factors, strict=True)])
+    passing = pull(*roots, common, keep=call.retain)
+    for parameter, gradient in zip(call.shared, decision.direction, strict=True):
         if gradient is not None:
             add_to_grad(parameter, gradient)
     _add_scaled(common, passing, 1.0)
     for task in range(count):
         if chosen[task]:
             _add_scaled(call.own(task), found.heads[task], factors[task])
-    return Step(names, objectives.values, weights, gramian, active, skipped)
+    return Step(names, objectives.values, decision.weights, gramian, active, skipped, decision.parts)
 
 
-def _engine(call: Call, aggregator: Aggregator, factor: float) -> Engine:
+def _engine(call: Call, aggregator: Aggregator | PerGroup, factor: float) -> Engine:
     if not (call.graph.hides and call.at is None and isinstance(call.engine, (Auto, Loop))):
         return call.engine
     if isinstance(aggregator, HeadWeights):
@@ -70,43 +73,12 @@ def _engine(call: Call, aggregator: Aggregator, factor: float) -> Engine:
     return Captured(factor)
 
 
-def _factors(aggregator: Aggregator, losses: Tensor, active: Tensor, factor: float) -> list[float]:
+def _factors(aggregator: Aggregator | PerGroup, losses: Tensor, active: Tensor, factor: float) -> list[float]:
     """Return by task what the parameters outside ``shared`` receive of its loss."""
     if not isinstance(aggregator, HeadWeights):
         return [factor] * len(losses)
     weights = torch.where(active, aggregator.head_weights(losses, active=active).to(active.device), 0.0)
     return check_finite(f"{type(aggregator).__name__}.head_weights", weights).tolist()
-
-
-def _direction(
-    call: Call, aggregator: Aggregator, found: Derivatives, gramian: Tensor, active: Tensor
-) -> tuple[Tensor | None, list[Tensor | None]]:
-    """Return the weights, if the direction has any, and the direction by shared parameter."""
-    who = type(aggregator).__name__
-    if not bool(active.any()):
-        return torch.zeros_like(gramian[0]), [None] * len(call.shared)
-    if isinstance(aggregator, GramianAggregator):
-        weights = check_finite(f"{who}.weights", _weights(aggregator, gramian, call.objectives.values, active))
-        if call.at is None:
-            return weights, found.direction(weights)
-        return weights, list(pull(*_roots(call, weights.tolist()), call.shared, keep=True))
-    jacobian = found.jacobian().div_(call.objectives.scale)
-    if not bool(active.all()):
-        jacobian[~active] = 0
-    flat = check_finite(who, aggregator(jacobian, losses=call.objectives.values, active=active))
-    flat = flat * call.objectives.scale
-    reached = [call.graph.hides or call.graph.holder(parameter) is not None for parameter in call.shared]
-    return None, [flat[part] if hit else None for hit, part in zip(reached, columns(call.shared), strict=True)]
-
-
-def _weights(aggregator: GramianAggregator, gramian: Tensor, losses: Tensor, active: Tensor) -> Tensor:
-    return aggregator.weights(gramian, losses=losses.to(gramian.device), active=active.to(gramian.device))
-
-
-def _roots(call: Call, weights: list[float]) -> tuple[list, list[Tensor]]:
-    """Return where the tasks' backwards start, and with what; tasks of weight 0 are left out."""
-    used = [(edge, weights[task]) for task, edge in call.objectives.started() if weights[task]]
-    return [edge for edge, _ in used], [call.objectives.cotangent(edge, weight) for edge, weight in used]
 
 
 def _add_scaled(parameters: tuple[Tensor, ...], gradients: tuple[Tensor | None, ...], factor: float) -> None:

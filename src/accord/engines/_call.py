@@ -19,6 +19,7 @@ class Call:
 
     Attributes:
         others: the task parameters that were named; ``None`` for all that the losses reach.
+        groups: positions in ``shared`` by name of group; empty without groups.
     """
 
     objectives: Objectives
@@ -27,9 +28,12 @@ class Call:
     at: tuple[Tensor, ...] | None
     engine: Engine
     retain: bool
+    groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
     graph: Graph = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.at is not None and self.groups:
+            raise ConfigurationError("at= stands in for all shared parameters, which are in groups here: leave at out")
         self.graph = explore(self.objectives.started())
         if self.others:
             self.others = read_parameters(self.others, "task_parameters", leaves=True)
@@ -56,4 +60,4 @@ class Call:
     def problem(self, *, heads: bool, keep: bool) -> Problem:
         """Return what the engine is asked: ``at`` or the shared parameters, with or without the tasks' own."""
         own = tuple(self.own(task) if heads else () for task in range(len(self.objectives.names)))
-        return Problem(self.objectives, self.at or self.shared, self.graph, own, keep)
+        return Problem(self.objectives, self.at or self.shared, self.graph, own, keep, tuple(self.groups.values()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from accord.engines._autograd import pull
@@ -15,18 +17,38 @@ class Deferred(Derivatives):
         problem: what was differentiated; its graph must still be usable.
         gramian: ``[T, T]`` float64.
         heads: by task, the gradients of ``Problem.own``.
+        gramians: ``[G, T, T]`` of each group, where the engine knows them.
     """
 
-    def __init__(self, problem: Problem, gramian: Tensor, heads: list[tuple[Tensor | None, ...]]) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        gramian: Tensor,
+        heads: list[tuple[Tensor | None, ...]],
+        gramians: Tensor | None = None,
+    ) -> None:
         self._problem = problem
         self._gramian = gramian
+        self._gramians = gramians
         self.heads = heads
 
     def gramian(self) -> Tensor:
         return self._gramian
 
+    def gramians(self) -> Tensor:
+        return super().gramians() if self._gramians is None else self._gramians
+
     def direction(self, weights: Tensor) -> list[Tensor | None]:
-        values = weights.tolist()
-        used = [(edge, values[task]) for task, edge in self._problem.objectives.started() if values[task]]
-        cotangents = [self._problem.objectives.cotangent(edge, value) for edge, value in used]
-        return list(pull([edge for edge, _ in used], cotangents, self._problem.shared, keep=self._problem.keep))
+        return self._descend(weights, self._problem.shared, keep=self._problem.keep)
+
+    def directions(self, weights: Tensor) -> list[Tensor | None]:
+        shared, groups = self._problem.shared, self._problem.groups
+        found: list[Tensor | None] = [None] * len(shared)
+        for number, (own, group) in enumerate(zip(weights, groups, strict=True), start=1):
+            keep = self._problem.keep or number < len(groups)
+            for i, part in zip(group, self._descend(own, [shared[i] for i in group], keep=keep), strict=True):
+                found[i] = part
+        return found
+
+    def _descend(self, weights: Tensor, wanted: Sequence[Tensor], *, keep: bool) -> list[Tensor | None]:
+        return list(pull(*self._problem.objectives.roots(weights.tolist()), wanted, keep=keep))

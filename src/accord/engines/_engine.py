@@ -25,6 +25,7 @@ class Problem:
         graph: the graph under the active losses.
         own: by task, the leaves outside ``shared`` that it alone reaches; their gradients come with the same backward.
         keep: leave the graph usable afterwards.
+        groups: positions in ``shared`` by group, where the Gramian is wanted for each group by itself.
     """
 
     objectives: Objectives
@@ -32,6 +33,7 @@ class Problem:
     graph: Graph
     own: tuple[tuple[Tensor, ...], ...]
     keep: bool
+    groups: tuple[tuple[int, ...], ...] = ()
 
 
 class Derivatives(ABC):
@@ -53,6 +55,23 @@ class Derivatives(ABC):
 
         Tasks of weight 0 are left out, whatever their gradients are. To be called once.
         """
+
+    def gramians(self) -> Tensor:
+        """Return the Gramian of each of ``Problem.groups``, ``[G, T, T]``, otherwise as :meth:`gramian`.
+
+        Raises:
+            ConfigurationError: the engine has no gradients by parameter.
+        """
+        raise ConfigurationError(
+            'this engine has no Gramian of each group; use engine="loop", "batched", "gramian" or "grouped"'
+        )
+
+    def directions(self, weights: Tensor) -> list[Tensor | None]:
+        """Return what :meth:`direction` does, each group under its own row of ``weights`` ``[G, T]``.
+
+        Only for engines that have :meth:`gramians`.
+        """
+        raise NotImplementedError
 
     def jacobian(self) -> Tensor:
         """Return the Jacobian ``[T, P]``, at least float32.

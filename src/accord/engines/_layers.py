@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accord.engines._engine import Derivatives, columns
 from accord.engines._products import products, wide
-from accord.engines._rows import Rows, empty_rows
+from accord.engines._rows import combine, empty_rows
 from accord.engines._samples import Samples
 
 
@@ -81,24 +81,30 @@ class LayeredRows(Derivatives):
         blocks: list[Tensor | Layer | None],
         heads: list[tuple[Tensor | None, ...]],
         active: Tensor,
+        groups: Sequence[Sequence[int]] = (),
     ) -> None:
-        self._parameters, self._blocks, self._active = parameters, blocks, active
+        self._parameters, self._blocks, self._active, self._groups = parameters, blocks, active, groups
         self.heads = heads
 
     def gramian(self) -> Tensor:
-        total = products([block for block in self._blocks if isinstance(block, Tensor)], self._active)
-        for block in self._blocks:
+        return self._gramian(self._blocks)
+
+    def gramians(self) -> Tensor:
+        return torch.stack([self._gramian([self._blocks[i] for i in group]) for group in self._groups])
+
+    def _gramian(self, blocks: Sequence[Tensor | Layer | None]) -> Tensor:
+        total = products([block for block in blocks if isinstance(block, Tensor)], self._active)
+        for block in blocks:
             if isinstance(block, Layer):
                 total += block.gramian()
         return total
 
     def direction(self, weights: Tensor) -> list[Tensor | None]:
-        from_rows = [block if isinstance(block, Tensor) else None for block in self._blocks]
-        found = Rows(self._parameters, from_rows, self.heads, self._active).direction(weights)
-        return [
-            block.combine(weights) if isinstance(block, Layer) else part
-            for block, part in zip(self._blocks, found, strict=True)
-        ]
+        return [_combined(block, weights) for block in self._blocks]
+
+    def directions(self, weights: Tensor) -> list[Tensor | None]:
+        rows = {i: own for own, group in zip(weights, self._groups, strict=True) for i in group}
+        return [_combined(block, rows[i]) for i, block in enumerate(self._blocks)]
 
     def jacobian(self) -> Tensor:
         whole = empty_rows(len(self._active), self._parameters)
@@ -106,6 +112,12 @@ class LayeredRows(Derivatives):
             if block is not None:
                 whole[:, part] = block.rows() if isinstance(block, Layer) else block
         return _single(whole)
+
+
+def _combined(block: Tensor | Layer | None, weights: Tensor) -> Tensor | None:
+    if isinstance(block, Layer):
+        return block.combine(weights)
+    return None if block is None else combine(weights, block)
 
 
 def _single(values: Tensor) -> Tensor:

@@ -40,6 +40,11 @@ class Objectives:
         """Return ``(task, edge)`` of the active tasks."""
         return [(task, edge) for task, edge in enumerate(self.edges) if edge is not None]
 
+    def roots(self, weights: Sequence[float]) -> tuple[list[GradientEdge], list[Tensor]]:
+        """Return where a backward of ``weights @ losses`` starts, and with what; tasks of weight 0 are left out."""
+        used = [(edge, weights[task]) for task, edge in self.started() if weights[task]]
+        return [edge for edge, _ in used], [self.cotangent(edge, weight) for edge, weight in used]
+
     def cotangent(self, edge: GradientEdge, weight: float = 1.0) -> Tensor:
         """Return what a backward of ``weight`` times the loss behind ``edge`` starts with."""
         return unit(edge, weight * self.scale)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 # Below this squared norm, float32 products of single entries may already have been flushed to zero.
 _TINY = 1e-20
+# Columns multiplied at a time on the CPU: T of them stay in its cache, and their sum is kept in float64.
+_COLUMNS = 2**14
 
 
 def wide(device: torch.device) -> torch.device:
@@ -16,7 +18,30 @@ def wide(device: torch.device) -> torch.device:
     return torch.device("cpu") if device.type == "mps" else device
 
 
-def products(blocks: Sequence[Tensor], active: Tensor) -> Tensor:
+class Sums:
+    """Gramians that blocks of columns are added to: one per group, or one for all where there are no groups.
+
+    Args:
+        tasks: T.
+        groups: positions of parameters by group.
+        device: where the losses are.
+    """
+
+    def __init__(self, tasks: int, groups: Sequence[Sequence[int]], device: torch.device) -> None:
+        self._group = {position: g for g, group in enumerate(groups) for position in group}
+        self.each = torch.zeros(max(1, len(groups)), tasks, tasks, dtype=torch.float64, device=wide(device))
+
+    def add(self, position: int, block: Tensor, tasks: Sequence[int] | None = None) -> None:
+        """Add ``block``, the inner products of ``tasks`` (all when ``None``) over the parameter at ``position``."""
+        total, block = self.each[self._group.get(position, 0)], block.to(self.each.device)
+        if tasks is None:
+            total += block
+        else:
+            where = torch.tensor(tasks, device=total.device)
+            total[where[:, None], where] += block
+
+
+def products(blocks: Sequence[Tensor], active: Tensor | None = None) -> Tensor:
     """Return the Gramian ``[T, T]`` (float64) of the Jacobian whose columns are ``blocks``, each ``[T, n]``.
 
     Entries are multiplied in float32 (float64 for float64 blocks) and summed over blocks in float64. When a squared
@@ -25,8 +50,10 @@ def products(blocks: Sequence[Tensor], active: Tensor) -> Tensor:
 
     Args:
         blocks: ``[T, n]`` each, any floating dtype.
-        active: ``[T]`` bool; the rows of other tasks must be zero.
+        active: ``[T]`` bool, all when ``None``; the rows of other tasks must be zero.
     """
+    if active is None:
+        active = torch.ones(len(blocks[0]), dtype=torch.bool, device=blocks[0].device)
     gramian = _sum(blocks, active, None)
     squares = gramian.diagonal()
     ordinary = (squares > _TINY) & squares.isfinite()
@@ -42,8 +69,19 @@ def _sum(blocks: Sequence[Tensor], active: Tensor, scale: Tensor | None) -> Tens
         rows = block.float() if block.dtype in (torch.float16, torch.bfloat16) else block
         if scale is not None:
             rows = rows / scale.to(rows)[:, None]
-        total += (rows @ rows.T).to(total)
+        total += _square(rows).to(total)
     return total
+
+
+def _square(rows: Tensor) -> Tensor:
+    """Return ``rows @ rows.T``."""
+    pieces = rows.shape[1] // _COLUMNS if rows.device.type == "cpu" else 0
+    if pieces < 2:
+        return rows @ rows.T
+    # One product of two long, flat matrices runs at a third of this speed.
+    cut = rows[:, : pieces * _COLUMNS].unflatten(1, (pieces, _COLUMNS)).transpose(0, 1)
+    rest = rows[:, pieces * _COLUMNS :]
+    return torch.bmm(cut, cut.mT).sum(0, dtype=torch.float64) + rest @ rest.T
 
 
 def _row_scale(blocks: Sequence[Tensor], active: Tensor) -> Tensor:

@@ -49,4 +49,4 @@ class Captured(Engine):
                 tensor.grad = grad
         heads: list[tuple[Tensor | None, ...]] = [()] * len(objectives.names)
         blocks = [whole[:, part] if hit else None for part, hit in zip(parts, reached, strict=True)]
-        return Rows(shared, blocks, heads, objectives.active, whole)
+        return Rows(shared, blocks, heads, objectives.active, whole, problem.groups)

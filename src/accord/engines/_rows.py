@@ -24,7 +24,9 @@ class Rows(Derivatives):
         heads: list[tuple[Tensor | None, ...]],
         active: Tensor,
         whole: Tensor | None = None,
+        groups: Sequence[Sequence[int]] = (),
     ) -> None:
+        self._groups = groups
         self._parameters = parameters
         self._blocks = blocks
         self._whole = whole
@@ -36,12 +38,23 @@ class Rows(Derivatives):
         return products(pieces, self._active)
 
     def direction(self, weights: Tensor) -> list[Tensor | None]:
-        used = weights != 0
         if self._whole is not None:
-            flat = _combine(weights, used, self._whole)
+            flat = combine(weights, self._whole)
             parts = [flat[part] for part in columns(self._parameters)]
             return [None if block is None else part for block, part in zip(self._blocks, parts, strict=True)]
-        return [None if block is None else _combine(weights, used, block) for block in self._blocks]
+        return [None if block is None else combine(weights, block) for block in self._blocks]
+
+    def gramians(self) -> Tensor:
+        parts = [[block for i in group if (block := self._blocks[i]) is not None] for group in self._groups]
+        return torch.stack([products(part, self._active) for part in parts])
+
+    def directions(self, weights: Tensor) -> list[Tensor | None]:
+        found: list[Tensor | None] = [None] * len(self._blocks)
+        for own, group in zip(weights, self._groups, strict=True):
+            for i in group:
+                block = self._blocks[i]
+                found[i] = None if block is None else combine(own, block)
+        return found
 
     def jacobian(self) -> Tensor:
         if self._whole is None:
@@ -71,8 +84,9 @@ def empty_rows(count: int, parameters: Sequence[Tensor]) -> Tensor:
     return torch.zeros(count, width, dtype=dtype, device=parameters[0].device)
 
 
-def _combine(weights: Tensor, used: Tensor, rows: Tensor) -> Tensor:
+def combine(weights: Tensor, rows: Tensor) -> Tensor:
     """Return ``weights [T] @ rows [T, n]``, leaving out rows of weight 0: zero times infinity would be NaN."""
+    used = weights != 0
     if not bool(used.all()):
         chosen = used.to(rows.device).nonzero().squeeze(1)
         if not len(chosen):

@@ -10,6 +10,9 @@ from torch.autograd.graph import Node
 
 from accord.engines._products import products, wide
 
+# Gradients of one weight that exist at a time.
+_BLOCK = 2**25
+
 
 def linear_weight(node: Node) -> tuple[Tensor, Node, int] | None:
     """Return a linear layer's input ``[N, in]``, the node of its weight and that one's place; else ``None``."""
@@ -33,7 +36,7 @@ def sampled_is_cheaper(rows: int, inputs: int, outputs: int, tasks: int) -> bool
     return rows * rows * (inputs + pairs * outputs) < inputs * outputs * (tasks * rows + pairs)
 
 
-def linear(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+def linear_by_samples(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
     """Return the Gramian ``[k, k]`` (float64) of a weight's gradients without forming them.
 
     ``<XᵀA, XᵀB> = sum over samples n, m of (XXᵀ)[n, m] (ABᵀ)[n, m]``.
@@ -53,6 +56,23 @@ def linear(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
     return gramian
 
 
+def linear_by_weights(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+    """Return the Gramian ``[k, k]`` (float64) of a weight's gradients ``XᵀA``, formed a few columns at a time.
+
+    Arguments are those of :func:`linear_by_samples`. Memory: k times as many columns as fit into 32 MiB.
+    """
+    count, (_, inner), outer = len(gradients), inputs.shape, gradients[0].shape[1]
+    width = max(1, min(outer, _BLOCK // (count * inner * inputs.element_size())))
+    gramian = torch.zeros(count, count, dtype=torch.float64, device=wide(inputs.device))
+    for start in range(0, outer, width):
+        stop = min(start + width, outer)
+        buffer = inputs.new_empty(count, inner, stop - start)
+        for row, gradient in zip(buffer, gradients, strict=True):
+            torch.mm(inputs.T, gradient[:, start:stop], out=row)
+        gramian += products([buffer.flatten(1)])
+    return gramian
+
+
 def embedding(node: Node, gradients: Sequence[Tensor]) -> Tensor | None:
     """Return the Gramian ``[k, k]`` of an embedding table's gradients from the rows that were looked up only.
 
@@ -66,7 +86,7 @@ def embedding(node: Node, gradients: Sequence[Tensor]) -> Tensor | None:
     table = stack.new_zeros(len(stack), len(found), stack.shape[2]).index_add_(1, place, stack)
     padding = node._saved_padding_idx  # pyright: ignore
     table[:, found == padding] = 0
-    return products([table.flatten(1)], torch.ones(len(table), dtype=torch.bool, device=table.device))
+    return products([table.flatten(1)])
 
 
 def _single(values: Tensor) -> Tensor:

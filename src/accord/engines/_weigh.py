@@ -10,6 +10,7 @@ from torch import Tensor, autograd
 from accord.balancer import Weighting
 from accord.engines._autograd import explained
 from accord.engines._call import Call
+from accord.engines._decide import measure
 from accord.engines._guard import guarded
 from accord.engines._health import beyond, check_finite, healthy, magnitudes, not_finite, report
 from accord.engines._objectives import Objectives
@@ -20,15 +21,16 @@ from accord.engines.step import Step
 def weigh(call: Call, weighting: Weighting) -> Step:
     """Accumulate the gradient of ``weighting.objective`` into everything it reaches."""
     objectives = call.objectives
-    gramian, active, skipped = None, objectives.active, objectives.skipped
+    gramian, active, skipped, parts = None, objectives.active, objectives.skipped, {}
     if weighting.method.needs == "gramian" and bool(active.any()):
         call.graph.open()
         found = call.engine.differentiate(call.problem(heads=False, keep=True))
-        gramian = found.gramian() / objectives.scale**2
-        guilty = overflown(objectives, beyond(gramian))
+        measured = measure(call, found)
+        guilty = overflown(objectives, beyond(measured.total))
         if guilty:
             return give_up(call, guilty)
-        gramian, active, skipped = healthy(gramian, objectives)
+        gramian, active, skipped = healthy(measured.total, objectives)
+        parts = measured.only(active, gramian).parts()
     slopes = torch.zeros_like(objectives.values)
     chosen = active.tolist()
     if any(chosen):
@@ -42,7 +44,7 @@ def weigh(call: Call, weighting: Weighting) -> Step:
         skipped = skipped | report(objectives, ill)
         active = active & torch.tensor([task not in ill for task in range(len(chosen))], device=active.device)
     weights = torch.where(active, slopes, 0)
-    return Step(objectives.names, objectives.values, weights, gramian, active, dict(skipped))
+    return Step(objectives.names, objectives.values, weights, gramian, active, dict(skipped), parts)
 
 
 def _slopes(weighting: Weighting, objectives: Objectives, gramian: Tensor | None, active: Tensor) -> Tensor:

@@ -17,15 +17,16 @@ from accord.engines._objectives import Losses, read_losses
 from accord.engines._registry import find_engine
 from accord.engines._scaling import read_scale
 from accord.engines._scope import plain_arithmetic
-from accord.engines._shared import read_parameters
+from accord.engines._shared import Shared, read_groups, read_parameters
 from accord.engines._weigh import weigh
+from accord.engines.per_group import PerGroup
 from accord.engines.step import Step
 from accord.errors import ConfigurationError
 
 
 def backward(
     losses: Losses,
-    shared: Iterable[Tensor],
+    shared: Shared,
     balancer: Balancer,
     *,
     task_parameters: Iterable[Tensor] | None = None,
@@ -47,7 +48,9 @@ def backward(
 
     Args:
         losses: tensor ``[T]``, or a sequence or mapping of scalars; ``None`` where a task has no loss in this step.
-        shared: the parameters to balance; frozen ones are skipped.
+        shared: the parameters to balance; frozen ones are skipped. As a mapping from names to parameters they are in
+            groups, e.g. by layer: the result then has a Gramian for each, and a :class:`~accord.engines.PerGroup`
+            balances each by itself. Any other balancer treats all groups as one.
         balancer: a weighting or an aggregator, from one call to the next the same object: it may have state.
         task_parameters: the other parameters that receive gradients; all that the losses reach when ``None``.
         at: compute the Gramian at these parameters or tensors only, e.g. the last shared layer: a cheap approximation.
@@ -71,18 +74,20 @@ def backward(
     or when the weighting needs the Gramian.
     """
     objectives = read_losses(losses, tasks)
+    parameters, groups = read_groups(shared, leaves=True)
     call = Call(
         replace(objectives, scale=read_scale(scaler, objectives.values.device)),
-        read_parameters(shared, leaves=True),
+        parameters,
         None if task_parameters is None else tuple(task_parameters),
         None if at is None else read_parameters(at, "at"),
         find_engine(engine),
         retain_graph,
+        groups,
     )
     with plain_arithmetic():
         if isinstance(balancer, Weighting):
             return weigh(call, balancer)
-        if isinstance(balancer, Aggregator):
+        if isinstance(balancer, (Aggregator, PerGroup)):
             return aggregate(call, balancer)
     name = balancer.__name__ if inspect.isclass(balancer) else repr(balancer)
     hint = f"an instance, {name}()" if inspect.isclass(balancer) else "e.g. accord.aggregation.UPGrad()"

@@ -53,7 +53,7 @@ class Batched(Engine):
                 blocks[position] = _place(blocks[position], rows, tasks, problem, problem.shared[position])
         for position, like in enumerate(problem.shared):
             blocks[position] = _add_direct(blocks[position], [row[position] for row in parts.direct], like)
-        return Rows(problem.shared, blocks, parts.heads, problem.objectives.active)
+        return Rows(problem.shared, blocks, parts.heads, problem.objectives.active, groups=problem.groups)
 
 
 def _trunk(parts: Split, tasks: Sequence[int], shared: Sequence[Tensor], keep: bool) -> tuple[Tensor | None, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import overload
 
+import torch
 from torch import Tensor
 
 from accord.engines._engine import Derivatives, Engine, Problem
@@ -12,7 +14,7 @@ from accord.engines._health import healthy
 from accord.engines._objectives import Losses, Objectives, read_losses
 from accord.engines._registry import find_engine
 from accord.engines._scope import plain_arithmetic
-from accord.engines._shared import read_parameters
+from accord.engines._shared import Shared, read_groups, read_parameters
 
 
 def jacobian(
@@ -44,6 +46,18 @@ def jacobian(
         return _differentiate(losses, shared, tasks, engine, retain_graph)[1].jacobian()
 
 
+@overload
+def gramian(
+    losses: Losses,
+    shared: Mapping[str, Iterable[Tensor] | Tensor],
+    *,
+    tasks: Sequence[str] | None = None,
+    engine: str | Engine = "auto",
+    retain_graph: bool = True,
+) -> dict[str, Tensor]: ...
+
+
+@overload
 def gramian(
     losses: Losses,
     shared: Iterable[Tensor],
@@ -51,8 +65,21 @@ def gramian(
     tasks: Sequence[str] | None = None,
     engine: str | Engine = "auto",
     retain_graph: bool = True,
-) -> Tensor:
+) -> Tensor: ...
+
+
+def gramian(
+    losses: Losses,
+    shared: Shared,
+    *,
+    tasks: Sequence[str] | None = None,
+    engine: str | Engine = "auto",
+    retain_graph: bool = True,
+) -> Tensor | dict[str, Tensor]:
     """Return the Gramian ``[T, T]`` of the losses' gradients over ``shared``, float64: ``G = J Jᵀ``.
+
+    Where ``shared`` is a mapping from names to parameters, e.g. by layer, there is one by name; they add up to that of
+    all.
 
     It is accumulated from float32 products of whole rows, which are rescaled where squares would leave float32: float64
     is there for the range (gradients of norm 1e-30 to 1e30), not for more digits. Rows and columns of a task
@@ -61,17 +88,27 @@ def gramian(
 
     Arguments and errors are those of :func:`jacobian`. Cost: T backwards + T²·P.
     """
+    parameters, groups = read_groups(shared)
     with plain_arithmetic():
-        objectives, found = _differentiate(losses, shared, tasks, engine, retain_graph)
-        return healthy(found.gramian(), objectives)[0]
+        objectives, found = _differentiate(losses, parameters, tasks, engine, retain_graph, tuple(groups.values()))
+        if not groups:
+            return healthy(found.gramian(), objectives)[0]
+        each = found.gramians()
+        active = healthy(each.sum(0), objectives)[1].to(each.device)
+        return dict(zip(groups, torch.where(active[:, None] & active, each, 0.0), strict=True))
 
 
 def _differentiate(
-    losses: Losses, shared: Iterable[Tensor], tasks: Sequence[str] | None, engine: str | Engine, retain_graph: bool
+    losses: Losses,
+    shared: Iterable[Tensor],
+    tasks: Sequence[str] | None,
+    engine: str | Engine,
+    retain_graph: bool,
+    groups: tuple[tuple[int, ...], ...] = (),
 ) -> tuple[Objectives, Derivatives]:
     chosen = find_engine(engine)
     objectives = read_losses(losses, tasks)
     parameters = read_parameters(shared)
     graph = explore(objectives.started()).open()
     nothing = ((),) * len(objectives.names)
-    return objectives, chosen.differentiate(Problem(objectives, parameters, graph, nothing, retain_graph))
+    return objectives, chosen.differentiate(Problem(objectives, parameters, graph, nothing, retain_graph, groups))

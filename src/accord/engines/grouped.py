@@ -14,7 +14,7 @@ from accord.engines._graph import leaf_of
 from accord.engines._grouped_rules import by_task, masked
 from accord.engines._layers import Layer, LayeredRows
 from accord.engines._layout import trace
-from accord.engines._products import products, wide
+from accord.engines._products import Sums, products
 from accord.engines._rules import linear_weight
 from accord.engines._samples import assign
 from accord.engines._split import Split, split
@@ -51,8 +51,8 @@ class Grouped(Engine):
         run = _Run(problem, parts)
         run.finish()
         if run.kept is None:
-            return Deferred(problem, run.gramian, parts.heads)
-        return LayeredRows(problem.shared, run.kept, parts.heads, problem.objectives.active)
+            return Deferred(problem, run.sums.each.sum(0), parts.heads, run.sums.each)
+        return LayeredRows(problem.shared, run.kept, parts.heads, problem.objectives.active, problem.groups)
 
 
 class _Run:
@@ -64,8 +64,7 @@ class _Run:
         self.sweep = Sweep(parts.border, self.shared)
         self.layout: dict[Node, int] = {}
         self.met: set[int] = set()
-        device = wide(objectives.values.device)
-        self.gramian = torch.zeros(self.count, self.count, dtype=torch.float64, device=device)
+        self.sums = Sums(self.count, problem.groups, objectives.values.device)
         size = self.count * sum(p.numel() * p.element_size() for p in problem.shared)
         rows: list[Tensor | Layer | None] = [None] * len(problem.shared)
         self.kept = rows if size <= _BUDGET else None
@@ -103,7 +102,7 @@ class _Run:
         if self.kept is not None:
             self.kept[position] = rows
         elif rows is not None:
-            self.gramian += products([rows], self.problem.objectives.active).to(self.gramian)
+            self.sums.add(position, products([rows], self.problem.objectives.active))
 
     def _descend(self, node: Node, outputs: list[Tensor | None]) -> None:
         layouts = trace(node, self.layout[node], len(self.samples.task))
@@ -140,7 +139,7 @@ class _Run:
         if self.kept is not None:
             self.kept[position] = layer
         else:
-            self.gramian += layer.gramian().to(self.gramian)
+            self.sums.add(position, layer.gramian())
         return True
 
     def _place(self, child: Node, layout: int) -> None:

@@ -34,7 +34,7 @@ class Loop(Engine):
                     reached[position] = True
                     whole[task, part] = dense(gradient).reshape(-1)
         blocks = [whole[:, part] if hit else None for part, hit in zip(parts, reached, strict=True)]
-        return Rows(shared, blocks, heads, objectives.active, whole)
+        return Rows(shared, blocks, heads, objectives.active, whole, problem.groups)
 
 
 def dense(gradient: Tensor) -> Tensor:

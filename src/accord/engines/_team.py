@@ -1,0 +1,138 @@
+"""How the gradients of one step come together: on this process alone, on replicas, or on shards of one model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+
+from accord.engines import _autograd
+from accord.engines._engine import Derivatives, Engine, Problem
+from accord.engines._processes import Processes
+from accord.engines._scattered import Beside, Scattered, summed
+from accord.engines.layerwise import LayerwiseGramian
+from accord.engines.loop import Loop
+from accord.engines.representation import Representation
+from accord.errors import ConfigurationError
+
+Gradients = Iterable[tuple[Tensor, Tensor]]
+Roots = tuple[Sequence[GradientEdge], Sequence[Tensor]]
+
+
+class Team(ABC):
+    """Who takes the step.
+
+    Attributes:
+        sharded: whether parameters are :class:`~torch.distributed.tensor.DTensor` that the graph does not hold.
+    """
+
+    sharded: ClassVar[bool] = False
+
+    @abstractmethod
+    def differentiate(self, engine: Engine, problem: Problem) -> Derivatives:
+        """Return the derivatives of the losses over all processes; ``heads`` are this process's part in theirs."""
+
+    @abstractmethod
+    def pull(self, roots: Roots, wanted: Sequence[Tensor], *, keep: bool) -> tuple[Tensor | None, ...]:
+        """Return this process's part in the gradients of ``wanted``."""
+
+    @abstractmethod
+    def settle(self, parameters: Sequence[Tensor], gradients: Gradients) -> list[tuple[Tensor, Tensor]]:
+        """Return what ``parameters`` receive over all processes, of which ``gradients`` are this process's parts."""
+
+    @abstractmethod
+    def everywhere(self, ill: Mapping[int, float], tasks: int) -> dict[int, float]:
+        """Return the tasks that are ``ill`` on any process, with the size of their gradient where it is known."""
+
+
+class Alone(Team):
+    """This process, whose losses are the whole."""
+
+    def differentiate(self, engine: Engine, problem: Problem) -> Derivatives:
+        return engine.differentiate(problem)
+
+    def pull(self, roots: Roots, wanted: Sequence[Tensor], *, keep: bool) -> tuple[Tensor | None, ...]:
+        return _autograd.pull(*roots, wanted, keep=keep)
+
+    def settle(self, parameters: Sequence[Tensor], gradients: Gradients) -> list[tuple[Tensor, Tensor]]:  # noqa: ARG002
+        return list(gradients)
+
+    def everywhere(self, ill: Mapping[int, float], tasks: int) -> dict[int, float]:  # noqa: ARG002
+        return dict(ill)
+
+
+class Replicas(Team):
+    """Processes with a copy of all parameters each, with or without DistributedDataParallel.
+
+    Gradients are taken past ``.grad`` and its hooks, summed here, and then written: DistributedDataParallel's own
+    reduction, which could only average what each process decided by itself, never starts.
+
+    Args:
+        processes: who.
+        lacking: an active task and a process that has no samples of it, if there is one.
+    """
+
+    def __init__(self, processes: Processes, lacking: tuple[str, int] | None) -> None:
+        self._processes, self._lacking = processes, lacking
+
+    def differentiate(self, engine: Engine, problem: Problem) -> Derivatives:
+        leaves = [tensor.is_leaf for tensor in problem.shared]
+        if any(leaves) and not all(leaves):
+            raise ConfigurationError(
+                "at= mixes parameters with results of computations; over several processes pass one or the other"
+            )
+        if isinstance(engine, Representation):
+            self._check_present()
+        elif isinstance(engine, LayerwiseGramian) and all(leaves):
+            raise ConfigurationError(
+                'engine="gramian" drops each gradient before other processes could add theirs: use engine="auto", '
+                '"loop", "batched" or "grouped" with group='
+            )
+        # Some engines cannot start from nothing, which is what a process without samples has.
+        local = (engine if problem.objectives.started() else Loop()).differentiate(problem)
+        check_held(problem.shared)
+        if isinstance(engine, Representation) or not all(leaves):
+            return Beside(self._processes, problem.shared, local)
+        return Scattered(self._processes, problem, local)
+
+    def pull(self, roots: Roots, wanted: Sequence[Tensor], *, keep: bool) -> tuple[Tensor | None, ...]:
+        return _autograd.pull(*roots, wanted, keep=keep)
+
+    def settle(self, parameters: Sequence[Tensor], gradients: Gradients) -> list[tuple[Tensor, Tensor]]:
+        return summed(self._processes, parameters, gradients) if parameters else []
+
+    def everywhere(self, ill: Mapping[int, float], tasks: int) -> dict[int, float]:
+        return union(self._processes, ill, tasks)
+
+    def _check_present(self) -> None:
+        if self._lacking is not None:
+            task, rank = self._lacking
+            raise ConfigurationError(
+                f'engine="representation" finds the representation where tasks meet, and process {rank} has no '
+                f'samples of task {task!r} to meet with: use engine="auto", or at=[representation]'
+            )
+
+
+def union(processes: Processes, ill: Mapping[int, float], tasks: int) -> dict[int, float]:
+    """Return ``ill`` of all processes; NaN stands for the size of a gradient on another process."""
+    flags = torch.zeros(tasks, device=processes.device)
+    flags[list(ill)] = 1
+    return {task: ill.get(task, torch.nan) for task in processes.total(flags).nonzero().squeeze(1).tolist()}
+
+
+def check_held(parameters: Sequence[Tensor]) -> None:
+    """Raise a :class:`ConfigurationError` if ``parameters`` are copies that ``fully_shard`` has freed again."""
+    if any(tensor.numel() and not tensor.untyped_storage().size() for tensor in parameters):
+        raise ConfigurationError(gathered_copy())
+
+
+def gathered_copy() -> str:
+    """Return what to say of parameters that were collected while ``fully_shard`` had them gathered."""
+    return (
+        "shared holds copies that fully_shard gathered for the forward and frees again, which no optimiser knows: "
+        "collect the parameters once, before the first forward, as for the optimiser"
+    )

@@ -1,0 +1,77 @@
+"""All tasks descend one graph together, and their gradients are multiplied where they meet a shared parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from accord.engines._engine import Problem
+from accord.engines._products import Sums, products
+from accord.engines._sweep import Grads, Sweep, owners, positions
+from accord.engines.loop import dense
+
+
+class Together:
+    """The Gramian, accumulated node by node: each parameter's gradients are dropped once they have been multiplied.
+
+    Args:
+        problem: what to differentiate.
+        shortcuts: ways to deal with a node that need not form its parameters' gradients, tried in order.
+
+    Attributes:
+        sums: the Gramian of each group, complete after :meth:`finish`.
+        heads: by task, the gradients of ``Problem.own``.
+    """
+
+    def __init__(self, problem: Problem, shortcuts: Sequence[Shortcut]) -> None:
+        count = len(problem.objectives.names)
+        started = problem.objectives.started()
+        self.shortcuts = shortcuts
+        self.shared = positions(problem)
+        self.owners = owners(problem)
+        self.sweep = Sweep((edge for _, edge in started), [*self.shared, *self.owners])
+        self.sums = Sums(count, problem.groups, problem.objectives.values.device)
+        self.heads: list[Grads] = [[None] * len(own) for own in problem.own]
+        for task, edge in started:
+            self.sweep.add(edge.node, edge.output_nr, task, problem.objectives.cotangent(edge))
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Walk the graph."""
+        for node, arrived in self.sweep.nodes():
+            if not arrived:
+                continue
+            self._meet(node, arrived)
+            if node in self.owners:
+                task, place = self.owners[node]
+                self.heads[task][place] = arrived[task][0]
+            elif self.sweep.below[node] and not self._cut_short(node, arrived):
+                for task in list(arrived):
+                    self.sweep.send(node, task, arrived.pop(task))  # popped: what was used makes room for what comes
+
+    def alone(self, node: Node | None) -> int | None:
+        """Return the position in ``shared`` of the parameter whose gradient ``node`` accumulates from one source."""
+        if node is None or self.sweep.uses.get(node) != 1 or self.sweep.below[node] or node not in self.shared:
+            return None
+        return self.shared[node][0][1]
+
+    def _meet(self, node: Node, arrived: dict[int, Grads]) -> None:
+        """Multiply the gradients of the shared tensors that ``node`` computes or accumulates."""
+        for port, position in self.shared.get(node, ()):
+            found = {task: gradient for task, outputs in arrived.items() if (gradient := outputs[port]) is not None}
+            if found:
+                rows = torch.stack([dense(gradient).reshape(-1) for gradient in found.values()])
+                self.sums.add(position, products([rows]), list(found))
+
+    def _cut_short(self, node: Node, arrived: dict[int, Grads]) -> bool:
+        gradients = [outputs[0] for outputs in arrived.values()]
+        present = [gradient for gradient in gradients if gradient is not None]
+        if len(present) < len(gradients):
+            return False
+        return any(shortcut(self, node, list(arrived), present) for shortcut in self.shortcuts)
+
+
+Shortcut = Callable[[Together, Node, list[int], list[Tensor]], bool]
