@@ -27,6 +27,7 @@ class Objectives:
         active: ``[T]`` bool, the tasks that take part.
         skipped: why each of the others does not.
         scale: what losses are multiplied by before a backward (loss scaling); all gradients are this much larger.
+        shares: by task, what this process's loss counts for where several take the step; empty for 1 each.
     """
 
     names: tuple[str, ...]
@@ -35,6 +36,7 @@ class Objectives:
     active: Tensor
     skipped: dict[str, str]
     scale: float = 1.0
+    shares: tuple[float, ...] = ()
 
     def started(self) -> list[tuple[int, GradientEdge]]:
         """Return ``(task, edge)`` of the active tasks."""
@@ -42,12 +44,14 @@ class Objectives:
 
     def roots(self, weights: Sequence[float]) -> tuple[list[GradientEdge], list[Tensor]]:
         """Return where a backward of ``weights @ losses`` starts, and with what; tasks of weight 0 are left out."""
-        used = [(edge, weights[task]) for task, edge in self.started() if weights[task]]
-        return [edge for edge, _ in used], [self.cotangent(edge, weight) for edge, weight in used]
+        used = [(task, edge) for task, edge in self.started() if weights[task]]
+        return [edge for _, edge in used], [self.cotangent(task, weights[task]) for task, _ in used]
 
-    def cotangent(self, edge: GradientEdge, weight: float = 1.0) -> Tensor:
-        """Return what a backward of ``weight`` times the loss behind ``edge`` starts with."""
-        return unit(edge, weight * self.scale)
+    def cotangent(self, task: int, weight: float = 1.0) -> Tensor:
+        """Return what a backward of ``weight`` times the loss of ``task``, which is active, starts with."""
+        edge, share = self.edges[task], self.shares[task] if self.shares else 1.0
+        assert edge is not None
+        return unit(edge, weight * share * self.scale)
 
 
 def read_losses(losses: Losses, tasks: Sequence[str] | None = None) -> Objectives:

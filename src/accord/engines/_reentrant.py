@@ -39,7 +39,7 @@ class Captured(Engine):
                     tensor.grad = None
                 with explained():
                     keep = problem.keep or task != started[-1][0]
-                    autograd.backward([edge], [objectives.cotangent(edge, self._factor)], retain_graph=keep)  # pyright: ignore
+                    autograd.backward([edge], [objectives.cotangent(task, self._factor)], retain_graph=keep)  # pyright: ignore
                 for position, (part, tensor) in enumerate(zip(parts, shared, strict=True)):
                     if tensor.grad is not None:
                         reached[position] = True

@@ -46,7 +46,7 @@ def split(problem: Problem) -> Split:
     direct: list[list[Tensor | None]] = [[None] * len(problem.shared) for _ in tasks]
     for task, edge in started:
         if graph.owner[edge.node] == COMMON:
-            entered[task] = {(edge.node, edge.output_nr): problem.objectives.cotangent(edge)}
+            entered[task] = {(edge.node, edge.output_nr): problem.objectives.cotangent(task)}
             heads[task] = (None,) * len(problem.own[task])
         else:
             entered[task], heads[task], direct[task] = _head(problem, graph, task, edge)
@@ -65,7 +65,7 @@ def _head(
     caught = _catch(graph, task, entered)
     try:
         found = pull(
-            [edge], [problem.objectives.cotangent(edge)], [*wanted, *stops], keep=problem.keep or len(stops) > 1
+            [edge], [problem.objectives.cotangent(task)], [*wanted, *stops], keep=problem.keep or len(stops) > 1
         )
     finally:
         for handle in caught:

@@ -36,7 +36,7 @@ class Together:
         self.sums = Sums(count, problem.groups, problem.objectives.values.device)
         self.heads: list[Grads] = [[None] * len(own) for own in problem.own]
         for task, edge in started:
-            self.sweep.add(edge.node, edge.output_nr, task, problem.objectives.cotangent(edge))
+            self.sweep.add(edge.node, edge.output_nr, task, problem.objectives.cotangent(task))
 
     @torch.no_grad()
     def finish(self) -> None:

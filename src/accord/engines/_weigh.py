@@ -67,7 +67,7 @@ def _descend(call: Call, slopes: Tensor, chosen: list[bool]) -> dict[int, float]
     with guarded(call.graph) as seen, explained():
         autograd.backward(
             [edge for _, edge in started],  # pyright: ignore[reportArgumentType]
-            [call.objectives.cotangent(edge, values[task]) for task, edge in started],
+            [call.objectives.cotangent(task, values[task]) for task, edge in started],
             retain_graph=call.retain,
             inputs=inputs,
         )

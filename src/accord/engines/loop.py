@@ -27,7 +27,7 @@ class Loop(Engine):
         started = objectives.started()
         for task, edge in started:
             keep = problem.keep or task != started[-1][0]
-            gradients = pull([edge], [objectives.cotangent(edge)], [*shared, *problem.own[task]], keep=keep)
+            gradients = pull([edge], [objectives.cotangent(task)], [*shared, *problem.own[task]], keep=keep)
             heads[task] = gradients[len(shared) :]
             for position, (part, gradient) in enumerate(zip(parts, gradients, strict=False)):
                 if gradient is not None:
