@@ -8,8 +8,10 @@ import pytest
 
 from accord.aggregation import (
     DBMTL,
+    FULLER,
     IMTLG,
     MGDA,
+    PCD,
     Aggregator,
     AlignedMTL,
     CAGrad,
@@ -22,7 +24,9 @@ from accord.aggregation import (
     Krum,
     Mean,
     NashMTL,
+    OrthogonalGradient,
     PCGrad,
+    SelectiveFreezing,
     Sum,
     TrimmedMean,
     UPGrad,
@@ -56,6 +60,10 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     "trimmed_mean": (TrimmedMean, ("unanimous", "permutation_equivariant")),
     "dbmtl": (DBMTL, (*COMMON, "permutation_equivariant")),
     "excess_mtl": (ExcessMTL, (*COMMON, "permutation_equivariant")),
+    "orthogonal_gradient": (OrthogonalGradient, ("unanimous", "linear_in_scales")),
+    "pcd": (PCD, (*COMMON, "loss_scale_invariant")),
+    "fuller": (FULLER, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),
+    "selective_freezing": (SelectiveFreezing, (*COMMON, "permutation_equivariant", "linear_in_scales")),
 }
 
 

@@ -3,6 +3,7 @@
 from accord.aggregation.aligned_mtl import AlignedMTL
 from accord.aggregation.cagrad import CAGrad
 from accord.aggregation.con_fig import ConFIG
+from accord.aggregation.crmogm import CRMOGM
 from accord.aggregation.dbmtl import DBMTL
 from accord.aggregation.dual_proj import DualProj
 from accord.aggregation.excess_mtl import ExcessMTL
@@ -15,11 +16,14 @@ from accord.aggregation.jacobian_aggregator import JacobianAggregator
 from accord.aggregation.krum import Krum
 from accord.aggregation.mean import Mean
 from accord.aggregation.mgda import MGDA
+from accord.aggregation.mo_co import MoCo
+from accord.aggregation.mo_do import MoDo
 from accord.aggregation.nash_mtl import NashMTL
 from accord.aggregation.orthogonal_gradient import OrthogonalGradient
 from accord.aggregation.pcd import PCD
 from accord.aggregation.pcgrad import PCGrad
 from accord.aggregation.preference import PreferenceAggregator
+from accord.aggregation.sdmgrad import SDMGrad
 from accord.aggregation.selective_freezing import SelectiveFreezing
 from accord.aggregation.sum import Sum
 from accord.aggregation.trimmed_mean import TrimmedMean
@@ -28,6 +32,7 @@ from accord.balancer import Aggregator, GramianAggregator, StatelessGramianAggre
 from accord.engines.per_group import PerGroup
 
 __all__ = [
+    "CRMOGM",
     "DBMTL",
     "FULLER",
     "IMTLG",
@@ -46,11 +51,14 @@ __all__ = [
     "JacobianAggregator",
     "Krum",
     "Mean",
+    "MoCo",
+    "MoDo",
     "NashMTL",
     "OrthogonalGradient",
     "PCGrad",
     "PerGroup",
     "PreferenceAggregator",
+    "SDMGrad",
     "SelectiveFreezing",
     "StatelessGramianAggregator",
     "Sum",

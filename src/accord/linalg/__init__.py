@@ -4,9 +4,11 @@ from accord.linalg.bargaining import bargain, bargaining_weights
 from accord.linalg.conflict_averse import conflict_averse_weights
 from accord.linalg.dual_cone import cone_multipliers, dual_cone_weights
 from accord.linalg.gram import normalise, positive_definite, precision, root, spectrum
+from accord.linalg.least_distance import least_distance
 from accord.linalg.min_norm import min_norm_of_columns, min_norm_weights
 from accord.linalg.nonnegative import nonnegative_least_squares
 from accord.linalg.projections import with_projections
+from accord.linalg.simplex import nearest_on_simplex
 
 __all__ = [
     "bargain",
@@ -14,8 +16,10 @@ __all__ = [
     "cone_multipliers",
     "conflict_averse_weights",
     "dual_cone_weights",
+    "least_distance",
     "min_norm_of_columns",
     "min_norm_weights",
+    "nearest_on_simplex",
     "nonnegative_least_squares",
     "normalise",
     "positive_definite",
