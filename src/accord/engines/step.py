@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
+
+from accord.engines.conflict import Conflict
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Part(Conflict):
     """What was decided for one group of shared parameters.
 
     Attributes:
@@ -19,12 +20,14 @@ class Part:
     """
 
     weights: Tensor | None
-    gramian: Tensor
+    gramian: Tensor  # pyright: ignore[reportIncompatibleVariableOverride] - frozen, so a narrower type is safe
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Step(Conflict):
     """What was decided, for logs and histories; the gradients themselves are in ``.grad``.
+
+    Its methods, cosines and the like, cost nothing until they are called, and no gradient is computed for them.
 
     Attributes:
         names: T task names; positions as text when the losses have none.
@@ -45,11 +48,3 @@ class Step:
     active: Tensor
     skipped: dict[str, str]
     groups: dict[str, Part] = field(default_factory=dict)
-
-    def cosines(self) -> Tensor | None:
-        """Return the cosines ``[T, T]`` between the tasks' gradients; NaN where one is zero or inactive."""
-        if self.gramian is None:
-            return None
-        norms = self.gramian.diagonal().sqrt()
-        lengths = torch.where(norms > 0, norms, torch.nan)
-        return (self.gramian / lengths[:, None] / lengths).clamp(-1, 1)
