@@ -10,12 +10,17 @@ from accord.testing.weighting_contract import Factory
 from accord.weighting import (
     FAMO,
     IMTLL,
+    CoBa,
     DynamicWeightAverage,
     Fixed,
+    FocalTask,
     GeometricLoss,
+    GradientBlend,
     GradNorm,
+    Hedge,
     RandomLossWeighting,
     SmoothTchebycheff,
+    SpectralRisk,
     Uncertainty,
     UncertaintyRevised,
 )
@@ -55,6 +60,26 @@ CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
     ),
     "smooth_tchebycheff": (lambda _: SmoothTchebycheff(), ("on_simplex", "permutation_equivariant")),
     "uncertainty_revised": (UncertaintyRevised, ("averages_at_first", "permutation_equivariant")),
+    "spectral_risk": (
+        lambda _: SpectralRisk(),
+        ("on_simplex", "permutation_equivariant", "loss_scale_invariant", "names_what_is_not_finite"),
+    ),
+    "hedge": (
+        lambda _: Hedge(beta=0.5),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "names_what_is_not_finite"),
+    ),
+    "gradient_blend": (
+        lambda _: GradientBlend(),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
+    ),
+    "focal_task": (
+        lambda _: FocalTask(),
+        ("on_simplex", "permutation_equivariant", "names_what_is_not_finite"),
+    ),
+    "co_ba": (
+        lambda _: CoBa(warmup=2),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
+    ),
 }
 
 

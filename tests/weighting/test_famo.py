@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import tensor
 
+import accord
 from accord.errors import ConfigurationError
 from accord.weighting import FAMO
 
@@ -72,3 +73,57 @@ def test_options_are_checked() -> None:
             FAMO(**options)
     with pytest.raises(ConfigurationError, match="bounds"):
         FAMO(bounds=[0.0])(torch.ones(2))
+
+
+def test_the_papers_protocol_is_its_pseudo_code_around_an_optimiser() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features, targets = (torch.randn(32, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    theirs = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
+    ours = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
+
+    def losses(parameter: torch.Tensor) -> torch.Tensor:
+        return (features @ parameter - targets * tensor([0.1, 1.0, 10.0])).square().mean(dim=0)
+
+    logits = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    learner = torch.optim.Adam([logits], lr=0.025, weight_decay=0.01)
+    weighting = FAMO()
+    for _ in range(25):
+        (gradient,) = torch.autograd.grad((before := losses(theirs)).sum(), theirs)  # columns do not mix
+        z = torch.softmax(logits.detach(), 0)
+        weights = (z / before.detach()) / (z / before.detach()).sum()
+        theirs = (theirs - 0.05 * gradient * weights).detach().requires_grad_()
+        fallen = before.detach().log() - losses(theirs).detach().log()
+        (logits.grad,) = torch.autograd.grad(torch.softmax(logits, 0) @ fallen, logits)
+        learner.step()
+
+        ours.grad = None
+        step = accord.backward(losses(ours), shared=[ours], balancer=weighting)
+        with torch.no_grad():
+            ours -= 0.05 * (ours.grad if ours.grad is not None else 0)
+            weighting.observe(losses(ours))
+        assert step.weights is not None and torch.allclose(step.weights, weights, rtol=1e-9)
+        assert torch.allclose(weighting.logits, logits.detach(), rtol=1e-6, atol=1e-12)
+
+
+def test_validation_losses_teach_alone_when_asked_for() -> None:
+    weighting, by_hand = FAMO(learn_from="validation"), FAMO()
+    weighting(tensor([1.0, 2.0]))
+    weighting(tensor([9.0, 0.1]))
+    assert weighting.logits.tolist() == [0.0, 0.0]
+    validations = [tensor([1.0, 1.0]), tensor([0.5, 0.9]), tensor([0.4, math.nan]), tensor([0.3, 0.6])]
+    for validation in validations:
+        weighting.end_epoch(validation=validation)
+    by_hand(validations[0])
+    by_hand.observe(validations[1])
+    by_hand.before = validations[1].double().log()
+    by_hand.observe(tensor([0.4, 1.0]), active=tensor([True, False]))
+    by_hand.before = tensor([0.4, 0.9]).double().log()
+    by_hand.observe(validations[3])
+    assert torch.equal(weighting.logits, by_hand.logits)
+    assert weighting.updates.tolist() == [3.0, 2.0]
+    unasked = FAMO()
+    unasked(tensor([1.0, 2.0]))
+    unasked.end_epoch(validation=tensor([0.5, 2.0]))
+    assert unasked.updates.tolist() == [0.0, 0.0]
+    with pytest.raises(ConfigurationError, match="validation"):
+        FAMO(learn_from="validating")  # pyright: ignore[reportArgumentType]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -31,10 +32,10 @@ CONFLICTS_PER_RUN = 40
 
 @runtime_checkable
 class CountsEpochs(Protocol):
-    """A balancer that goes by means over epochs, such as dynamic weight averaging."""
+    """A balancer that goes by what epochs brought, such as dynamic weight averaging or Gradient-Blend."""
 
-    def end_epoch(self) -> None:
-        """An epoch is over."""
+    def end_epoch(self, *, train: Tensor, validation: Tensor) -> None:
+        """An epoch is over; these are the tasks' mean losses in it and after it, ``[T]``, NaN where there is none."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * self.training.epochs
         self.optimizer = build_optimizer(self.problem.model, self.balancer, self.training)
         self.meter = Meter([task.name for task in self.problem.tasks])
+        self.epoch_meter = Meter([task.name for task in self.problem.tasks])
         self.skipped: dict[str, int] = {}
         self._saved = time.monotonic()
         self._told = 0
@@ -115,9 +117,10 @@ class Trainer:
                 return
         self.offset = 0
         self.epoch += 1
-        self._validate()
+        validation = self._validate()
+        train, _ = self.epoch_meter.take()
         if isinstance(self.balancer, CountsEpochs):
-            self.balancer.end_epoch()
+            self.balancer.end_epoch(train=self._vector(train), validation=self._vector(validation))
         self._save_if_due(at_epoch_end=True)
 
     def _step(self, rows: Tensor) -> None:
@@ -141,6 +144,7 @@ class Trainer:
             self.skipped["(all)"] = self.skipped.get("(all)", 0) + 1
         self.optimizer.zero_grad()
         self.meter.add(losses, step.weights)
+        self.epoch_meter.add(losses, None)
         self.clock.step += 1
         self.clock.rows += len(rows)
         self.offset += 1
@@ -178,7 +182,12 @@ class Trainer:
         self.progress.advance(self.clock.rows - self._told, losses, speed)
         self._told = self.clock.rows
 
-    def _validate(self) -> None:
+    def _vector(self, values: Mapping[str, float]) -> Tensor:
+        """Return the tasks' ``values`` in order, float64 on the CPU, NaN for those without."""
+        return torch.tensor([values.get(task.name, math.nan) for task in self.problem.tasks], dtype=torch.float64)
+
+    def _validate(self) -> dict[str, float]:
+        """Record the validation metrics, keep the best weights, and return the tasks' losses."""
         metrics = validation_metrics(self.problem)
         encoders = self.problem.objectives.encoders
         primary = {e.task.name: metrics[e.task.name][e.task.primary] for e in encoders}
@@ -188,6 +197,7 @@ class Trainer:
                 self.history.add(self.name, self.clock, "validation", metric, value, task)
         self.best.update(self.best.scored(primary, better), self.epoch, self.problem.model.state_dict())
         self.progress.evaluated(self.epoch, primary)
+        return {task: values["loss"] for task, values in metrics.items()}
 
     def _save_if_due(self, *, at_epoch_end: bool) -> None:
         # At the end of an epoch a checkpoint costs no rework, so it is taken well before the interval is over.
@@ -204,6 +214,7 @@ class Trainer:
             "clock": asdict(self.clock),
             "best": self.best.state(),
             "meter": self.meter.state(),
+            "epoch_meter": self.epoch_meter.state(),
             "skipped": self.skipped,
             "epoch": self.epoch,
             "offset": self.offset,
@@ -217,5 +228,6 @@ class Trainer:
         self.balancer.load_state_dict(state["balancer"])
         self.clock, self.best = Clock(**state["clock"]), Best(**state["best"])
         self.meter.restore(state["meter"])
+        self.epoch_meter.restore(state["epoch_meter"])
         self.skipped, self.epoch, self.offset = state["skipped"], state["epoch"], state["offset"]
         self.history.forget_after(self.name, self.clock.step)

@@ -73,8 +73,8 @@ class DynamicWeightAverage(DirectWeighting):
             self.end_epoch()
         return weights
 
-    def end_epoch(self) -> None:
-        """End the running epoch: its mean losses move the weights of the next."""
+    def end_epoch(self, *, train: Tensor | None = None, validation: Tensor | None = None) -> None:
+        """End the running epoch: the mean losses of its calls, and no others, move the weights of the next."""
         seen = self.count > 0
         mean = self.total / self.count.clamp(min=1.0)
         self.means = torch.where(seen, torch.stack([self.means[1], mean]), self.means)

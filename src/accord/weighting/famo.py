@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from accord.balancer import DirectWeighting
-from accord.errors import ConfigurationError
+from accord.errors import ConfigurationError, suggest
 from accord.method import Method
 from accord.weighting.share import check_tasks, observed, share
+
+LearnFrom = Literal["training", "validation"]
 
 # Adam's decay rates and its guard, in the units of a change of a logarithm.
 FIRST, SECOND, GUARD = 0.9, 0.999, 1e-8
@@ -28,7 +30,8 @@ class FAMO(DirectWeighting):
 
     ``D'`` is taken from the next call's losses, of the next batch, so that the method costs nothing. For the paper's
     algorithm to the letter, compute the same batch's losses again after the optimiser's step and hand them to
-    :meth:`observe`.
+    :meth:`observe`. With ``learn_from="validation"`` the logits learn only from validation losses, how those changed
+    between two calls of :meth:`observe` or :meth:`end_epoch`, so that all tasks converge alike on data held out.
 
     Shapes: losses ``[T]``, above their bounds -> weights ``[T]``, positive, summing to 1. Cost: one backward; with
     :meth:`observe`, one more forward. A loss at its bound can fall no further and weighs 0 while it is there.
@@ -37,6 +40,7 @@ class FAMO(DirectWeighting):
         lr: learning rate of ``xi``.
         decay: of ``xi`` towards equal ``z``, 0 or more.
         bounds: ``[T]`` lower bounds ``b`` of the losses; 0 if ``None``.
+        learn_from: ``"training"`` or ``"validation"`` losses (as MFTCoder does: Liu et al., 2024).
 
     Source: Liu et al., FAMO: Fast Adaptive Multitask Optimization, 2023 (learning rate 0.025; decay 0.01 and Adam, as
     in the authors' code; the paper writes plain descent). Their code adds 1e-8 to every loss and clips the gradient at
@@ -50,6 +54,7 @@ class FAMO(DirectWeighting):
         url="https://arxiv.org/abs/2306.03792",
         needs="losses",
         cost="1 backward",
+        catalogue=(293,),
     )
     bounds: Tensor
     logits: Tensor
@@ -57,8 +62,17 @@ class FAMO(DirectWeighting):
     updates: Tensor
     before: Tensor
 
-    def __init__(self, lr: float = 0.025, decay: float = 0.01, bounds: Sequence[float] | Tensor | None = None) -> None:
+    def __init__(
+        self,
+        lr: float = 0.025,
+        decay: float = 0.01,
+        bounds: Sequence[float] | Tensor | None = None,
+        learn_from: LearnFrom = "training",
+    ) -> None:
         super().__init__()
+        if learn_from not in get_args(LearnFrom):
+            hint = suggest(str(learn_from), get_args(LearnFrom))
+            raise ConfigurationError(f"FAMO cannot learn from {learn_from!r}. {hint}")
         if not 0.0 < lr < math.inf:
             raise ConfigurationError(f"lr must be a finite number above 0; got {lr}")
         if not 0.0 <= decay < math.inf:
@@ -68,19 +82,23 @@ class FAMO(DirectWeighting):
             raise ConfigurationError(f"bounds are one finite number per task; got {values.tolist()}")
         self.lr = lr
         self.decay = decay
+        self.learn_from = learn_from
         self.register_buffer("bounds", values.to(torch.float64, copy=True))
         self.register_buffer("logits", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("moments", torch.zeros(2, 0, dtype=torch.float64))
         self.register_buffer("updates", torch.zeros(0, dtype=torch.float64))
-        # Logarithms of the last step's losses; NaN where a task took no part or the step was observed already.
+        # Logarithms of the last step's losses, NaN where a task took no part or the step was observed already; of the
+        # last validation losses where those are learned from.
         self.register_buffer("before", torch.zeros(0, dtype=torch.float64))
 
     def forward(self, losses: Tensor, *, gramian: Tensor | None = None, active: Tensor | None = None) -> Tensor:
         if not self.logits.numel():
             self._begin(losses)
-        self.observe(losses, active=active)
+        check_tasks(len(self.logits), losses, "FAMO")
         logs = self._logs(losses, active)
-        self.before = logs
+        if self.learn_from == "training":
+            self.observe(losses, active=active)
+            self.before = logs
         used = logs.isfinite()
         # In units of the smallest loss, which keeps the ratios of tiny losses within range.
         scores = torch.where(used, self.logits - logs, -math.inf)
@@ -88,13 +106,28 @@ class FAMO(DirectWeighting):
         return share(chosen, losses, active)
 
     def observe(self, losses: Tensor, *, active: Tensor | None = None) -> None:
-        """Learn from the losses ``[T]`` after a step; the next call to the weighting then does not do so again."""
+        """Learn from the losses ``[T]`` of the same batch after a step, or of a validation.
+
+        Training losses are compared with those of the step, and the next call to the weighting then does not do so
+        again; validation losses with those of the call before, once per task that has one.
+        """
+        if not self.logits.numel():
+            self._begin(losses)
         check_tasks(len(self.logits), losses, "FAMO")
-        fallen = self.before - self._logs(losses, active)
+        logs = self._logs(losses, active)
+        fallen = self.before - logs
         seen = fallen.isfinite()
         if bool(seen.any()):
             self._learn(fallen[seen], seen)
-        self.before = torch.full_like(self.before, math.nan)
+        if self.learn_from == "training":
+            self.before = torch.full_like(logs, math.nan)
+        else:
+            self.before = torch.where(logs.isfinite(), logs, self.before)
+
+    def end_epoch(self, *, validation: Tensor, train: Tensor | None = None) -> None:
+        """Learn from the validation losses ``[T]`` of an epoch, NaN where a task has none, if that was asked for."""
+        if self.learn_from == "validation":
+            self.observe(validation, active=validation.isfinite())
 
     def _begin(self, losses: Tensor) -> None:
         tasks = len(losses)
@@ -128,4 +161,4 @@ class FAMO(DirectWeighting):
         self.logits[seen] -= self.lr * unbiased / (spread + GUARD)
 
     def extra_repr(self) -> str:
-        return f"lr={self.lr}, decay={self.decay}"
+        return f"lr={self.lr}, decay={self.decay}, learn_from={self.learn_from!r}"
