@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from accord.balancer import Aggregator, GramianAggregator, HeadWeights
-from accord.engines._autograd import add_to_grad, pull
+from accord.engines._autograd import add_to_grad
 from accord.engines._call import Call
 from accord.engines._decide import decide, measure
 from accord.engines._engine import Engine
@@ -40,8 +40,9 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     keep = call.retain or call.at is not None or bool(common)
     if not hidden:
         call.graph.open()
-    found = engine.differentiate(call.problem(heads=not hidden, keep=keep))
+    found = call.team.differentiate(engine, call.problem(heads=not hidden, keep=keep))
     ill = not_finite({task: magnitudes(gradients) for task, gradients in enumerate(found.heads)})
+    ill = call.team.everywhere(ill, count)
     measured = measure(call, found)
     guilty = overflown(objectives, {*ill, *beyond(measured.total)})
     if guilty:
@@ -51,14 +52,14 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     decision = decide(call, aggregator, found, measured.only(active, gramian), active)
     factors = _factors(aggregator, objectives.values, active, factor)
     roots = objectives.roots([on and part for on, part in zip(chosen, factors, strict=True)])
-    passing = pull(*roots, common, keep=call.retain)
-    for parameter, gradient in zip(call.shared, decision.direction, strict=True):
-        if gradient is not None:
-            add_to_grad(parameter, gradient)
-    _add_scaled(common, passing, 1.0)
+    gains = _scaled(common, call.team.pull(roots, common, keep=call.retain), 1.0)
     for task in range(count):
         if chosen[task]:
-            _add_scaled(call.own(task), found.heads[task], factors[task])
+            gains += _scaled(call.own(task), found.heads[task], factors[task])
+    direction = zip(call.shared, decision.direction, strict=True)
+    for parameter, gradient in [*direction, *call.team.settle(call.others or (), gains)]:
+        if gradient is not None:
+            add_to_grad(parameter, gradient)
     return Step(names, objectives.values, decision.weights, gramian, active, skipped, decision.parts)
 
 
@@ -81,7 +82,8 @@ def _factors(aggregator: Aggregator | PerGroup, losses: Tensor, active: Tensor, 
     return check_finite(f"{type(aggregator).__name__}.head_weights", weights).tolist()
 
 
-def _add_scaled(parameters: tuple[Tensor, ...], gradients: tuple[Tensor | None, ...], factor: float) -> None:
-    for parameter, gradient in zip(parameters, gradients, strict=False):
-        if gradient is not None:
-            add_to_grad(parameter, gradient * factor)
+def _scaled(
+    parameters: tuple[Tensor, ...], gradients: tuple[Tensor | None, ...], factor: float
+) -> list[tuple[Tensor, Tensor]]:
+    pairs = zip(parameters, gradients, strict=False)
+    return [(parameter, gradient * factor) for parameter, gradient in pairs if gradient is not None]

@@ -10,6 +10,7 @@ from accord.engines._engine import Engine, Problem
 from accord.engines._graph import COMMON, Graph, explore
 from accord.engines._objectives import Objectives
 from accord.engines._shared import read_parameters
+from accord.engines._team import Alone, Team
 from accord.errors import ConfigurationError
 
 
@@ -20,6 +21,7 @@ class Call:
     Attributes:
         others: the task parameters that were named; ``None`` for all that the losses reach.
         groups: positions in ``shared`` by name of group; empty without groups.
+        team: who takes the step.
     """
 
     objectives: Objectives
@@ -29,6 +31,7 @@ class Call:
     engine: Engine
     retain: bool
     groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    team: Team = field(default_factory=Alone)
     graph: Graph = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +49,12 @@ class Call:
                     )
 
     def own(self, task: int) -> tuple[Tensor, ...]:
-        """Return the task parameters that only ``task`` reaches (those that several reach, for ``COMMON``)."""
+        """Return the task parameters that only ``task`` reaches (those that several reach, for ``COMMON``).
+
+        Of sharded ones the graph cannot tell: every task may reach each of them.
+        """
+        if self.team.sharded:
+            return () if task == COMMON else self.others or ()
         shared = {id(tensor) for tensor in self.shared}
         named = None if self.others is None else {id(tensor) for tensor in self.others}
         return tuple(
@@ -56,6 +64,10 @@ class Call:
     def common(self) -> tuple[Tensor, ...]:
         """Return the leaves outside ``shared`` that several tasks reach."""
         return self.own(COMMON)
+
+    def reaches(self, parameter: Tensor) -> bool:
+        """Return whether some task reaches ``parameter``, as far as the graph can tell."""
+        return self.graph.hides or self.graph.holder(parameter) is not None
 
     def problem(self, *, heads: bool, keep: bool) -> Problem:
         """Return what the engine is asked: ``at`` or the shared parameters, with or without the tasks' own."""

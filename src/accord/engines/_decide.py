@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from accord.balancer import Aggregator, GramianAggregator
-from accord.engines._autograd import pull
 from accord.engines._call import Call
 from accord.engines._engine import Derivatives, columns
 from accord.engines._health import check_finite
 from accord.engines._rows import combine
+from accord.engines._scattered import Joint
 from accord.engines.per_group import PerGroup
 from accord.engines.step import Part
 
@@ -69,7 +70,7 @@ def decide(
         direction = found.direction(weights) if call.at is None else _descend(call, weights)
         return Decision(weights, direction, gramians.parts())
     flat = _ask(aggregator, _jacobian(call, found, active), call, active)
-    return Decision(None, _parted(call, flat, range(len(call.shared))), gramians.parts())
+    return Decision(None, _parted(call, found, flat, range(len(call.shared))), gramians.parts())
 
 
 def _by_group(call: Call, balancer: PerGroup, found: Derivatives, gramians: Gramians, active: Tensor) -> Decision:
@@ -81,15 +82,16 @@ def _by_group(call: Call, balancer: PerGroup, found: Derivatives, gramians: Gram
     if len(weights) == len(call.groups):
         direction = found.directions(torch.stack(list(weights.values())))
     else:
-        direction = _slices(call, balancer, _jacobian(call, found, active), weights, active)
+        direction = _slices(call, balancer, found, weights, active)
     parts = {name: Part(weights.get(name), gramian) for name, gramian in gramians.each.items()}
     return Decision(None, direction, parts)
 
 
 def _slices(
-    call: Call, balancer: PerGroup, jacobian: Tensor, weights: dict[str, Tensor], active: Tensor
+    call: Call, balancer: PerGroup, found: Derivatives, weights: dict[str, Tensor], active: Tensor
 ) -> list[Tensor | None]:
     """Return the direction where some group needs its part of the Jacobian."""
+    jacobian = _jacobian(call, found, active)
     places, direction = columns(call.shared), list[Tensor | None]([None] * len(call.shared))
     for name, group in call.groups.items():
         if not group:
@@ -99,7 +101,7 @@ def _slices(
             flat = combine(weights[name], rows) * call.objectives.scale
         else:
             flat = _ask(balancer[name], rows, call, active)
-        for i, part in zip(group, _parted(call, flat, group), strict=True):
+        for i, part in zip(group, _parted(call, found, flat, group), strict=True):
             direction[i] = part
     return direction
 
@@ -122,12 +124,19 @@ def _jacobian(call: Call, found: Derivatives, active: Tensor) -> Tensor:
     return jacobian
 
 
-def _parted(call: Call, flat: Tensor, group: range | tuple[int, ...]) -> list[Tensor | None]:
+def _parted(call: Call, found: Derivatives, flat: Tensor, group: Sequence[int]) -> list[Tensor | None]:
     """Cut ``flat`` into the parameters of ``group``; ``None`` for those that no task reaches."""
+    if isinstance(found, Joint):
+        return found.place(flat, group)
     parameters = [call.shared[i] for i in group]
-    reached = [call.graph.hides or call.graph.holder(parameter) is not None for parameter in parameters]
+    reached = [call.reaches(parameter) for parameter in parameters]
     return [flat[part] if hit else None for hit, part in zip(reached, columns(parameters), strict=True)]
 
 
 def _descend(call: Call, weights: Tensor) -> list[Tensor | None]:
-    return list(pull(*call.objectives.roots(weights.tolist()), call.shared, keep=True))
+    mine = zip(
+        call.shared, call.team.pull(call.objectives.roots(weights.tolist()), call.shared, keep=True), strict=True
+    )
+    whole = call.team.settle(call.shared, [(p, gradient) for p, gradient in mine if gradient is not None])
+    found = {id(parameter): gradient for parameter, gradient in whole}
+    return [found.get(id(parameter)) for parameter in call.shared]

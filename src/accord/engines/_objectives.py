@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from accord.engines._autograd import unit
+from accord.engines._counts import Counts, read_counts
 from accord.errors import ConfigurationError, NonFiniteLossWarning, suggest
 
 Losses = Tensor | Sequence[Tensor | None] | Mapping[str, Tensor | None]
@@ -54,7 +55,7 @@ class Objectives:
         return unit(edge, weight * share * self.scale)
 
 
-def read_losses(losses: Losses, tasks: Sequence[str] | None = None) -> Objectives:
+def read_losses(losses: Losses, tasks: Sequence[str] | None = None, counts: Counts | None = None) -> Objectives:
     """Read ``losses`` and leave out, with a reason, the tasks that cannot take part.
 
     A task is inactive when its loss is ``None`` or, with ``tasks`` given, not in the mapping; when its loss is not
@@ -64,7 +65,9 @@ def read_losses(losses: Losses, tasks: Sequence[str] | None = None) -> Objective
         ConfigurationError: not losses, not scalars, unknown names, or none of them has a graph.
     """
     names, items, edges = _stacked(losses, tasks) if isinstance(losses, Tensor) else _listed(losses, tasks)
-    values = _values(items)
+    values, shares = _values(items), read_counts(counts, names)
+    if shares:  # the loss of no samples says nothing: a mean over them is NaN
+        values = torch.where(torch.tensor(shares, device=values.device) > 0, values, 0)
     skipped: dict[str, str] = {}
     for name, item, edge, value in zip(names, items, edges, values.tolist(), strict=True):
         reason = _reason(name, item, edge, value)
@@ -77,7 +80,7 @@ def read_losses(losses: Losses, tasks: Sequence[str] | None = None) -> Objective
         )
     active = torch.tensor([name not in skipped for name in names], device=values.device)
     kept = tuple(None if name in skipped else edge for name, edge in zip(names, edges, strict=True))
-    return Objectives(names, kept, values, active, skipped)
+    return Objectives(names, kept, values, active, skipped, shares=shares)
 
 
 def _reason(name: str, item: Tensor | None, edge: GradientEdge | None, value: float) -> str:

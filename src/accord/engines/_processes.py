@@ -101,4 +101,3 @@ def find_processes(group: ProcessGroup | Literal["local"] | None) -> Processes |
     if dist.get_rank(group) < 0:
         raise ConfigurationError(f"process {dist.get_rank()} does not belong to the group it passed as group=")
     return Processes(group)
-

@@ -49,7 +49,7 @@ def give_up(call: Call, guilty: list[int], also: Iterable[Tensor] = ()) -> Step:
     Each parameter that the losses reach, and those in ``also``, receive infinities: whichever optimiser holds them, its
     ``scaler.step`` is skipped, and ``scaler.update`` lowers the scale.
     """
-    shared = [p for p in call.shared if call.graph.hides or call.graph.holder(p) is not None]
+    shared = [p for p in call.shared if call.reaches(p) or call.team.several]
     own = [leaf for task in range(len(call.objectives.names)) for leaf in call.own(task)]
     for parameter in [*shared, *call.common(), *own, *also]:
         add_to_grad(parameter, torch.full_like(parameter, torch.inf, requires_grad=False))

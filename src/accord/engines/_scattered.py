@@ -18,8 +18,8 @@ class Joint(Derivatives):
     """What several processes found together: the same Gramian and the same direction on each of them."""
 
     @abstractmethod
-    def place(self, flat: Tensor) -> list[Tensor | None]:
-        """Return a direction ``[P]`` by parameter; ``None`` for parameters that no process's tasks reach."""
+    def place(self, flat: Tensor, group: Sequence[int]) -> list[Tensor | None]:
+        """Cut a direction into the parameters at ``group``; ``None`` for those that no process's tasks reach."""
 
 
 class Scattered(Joint):
@@ -58,7 +58,7 @@ class Scattered(Joint):
         return self._processes.total(torch.stack(found))
 
     def direction(self, weights: Tensor) -> list[Tensor | None]:
-        return self.place(self._gathered(combine(weights, self._rows)))
+        return self.place(self._gathered(combine(weights, self._rows)), range(len(self._problem.shared)))
 
     def directions(self, weights: Tensor) -> list[Tensor | None]:
         pieces = self._pieces()
@@ -66,14 +66,14 @@ class Scattered(Joint):
         for own, group in zip(weights, self._problem.groups, strict=True):
             for i in group:
                 mine[pieces[i]] = combine(own, self._rows[:, pieces[i]])
-        return self.place(self._gathered(mine))
+        return self.place(self._gathered(mine), range(len(self._problem.shared)))
 
     def jacobian(self) -> Tensor:
         return self._gathered(self._rows)
 
-    def place(self, flat: Tensor) -> list[Tensor | None]:
-        parts = columns(self._problem.shared)
-        return [flat[part] if hit else None for part, hit in zip(parts, self._reached.tolist(), strict=True)]
+    def place(self, flat: Tensor, group: Sequence[int]) -> list[Tensor | None]:
+        parts, reached = columns([self._problem.shared[i] for i in group]), self._reached.tolist()
+        return [flat[part] if reached[i] else None for i, part in zip(group, parts, strict=True)]
 
     def _gathered(self, mine: Tensor) -> Tensor:
         """Return ``[..., P]`` from every process's ``mine`` ``[..., W]``."""

@@ -13,11 +13,13 @@ from torch import Tensor, autograd
 from accord.engines._autograd import explained
 from accord.engines._engine import Derivatives, Engine, Problem, columns
 from accord.engines._graph import Graph
+from accord.engines._joint_losses import ABSENT, CONSTANT, missing
+from accord.engines._objectives import Objectives
 from accord.engines._processes import Processes
 from accord.engines._products import products
 from accord.engines._rows import combine
 from accord.engines._scattered import Joint
-from accord.engines._team import Gradients, Roots, Team, union
+from accord.engines._team import Gradients, Roots, Several, union
 from accord.engines.auto import Auto
 from accord.engines.loop import Loop
 from accord.errors import ConfigurationError
@@ -32,7 +34,7 @@ def is_sharded(tensor: Tensor) -> bool:
     return module is not None and isinstance(tensor, module.DTensor)
 
 
-class Shards(Team):
+class Shards(Several):
     """Processes that hold a part of every parameter each.
 
     One ordinary backward per task, in which ``fully_shard`` itself gathers parameters and reduce-scatters gradients:
@@ -60,10 +62,19 @@ class Shards(Team):
         split = [i for i, placement in enumerate(_sharded(shared[0]).placements) if placement.is_shard()]
         self._columns = [Processes(mesh.get_group(i)) for i in split]
 
+    def told(self, objectives: Objectives, kinds: Tensor) -> Objectives:
+        lacking = missing(objectives, (kinds == ABSENT) | (kinds == CONSTANT))
+        if lacking is not None:
+            raise ConfigurationError(
+                f"task {lacking[0]!r} has no loss on process {lacking[1]}: under fully_shard every process runs every "
+                "backward, so compute the loss of its empty batch too, and pass counts= with 0 for it"
+            )
+        return objectives
+
     def differentiate(self, engine: Engine, problem: Problem) -> Derivatives:
         if not isinstance(engine, (Auto, Loop)):
             raise ConfigurationError(
-                f"engine={engine.name!r} cannot drive fully_shard, which gathers parameters in ordinary backwards only: "
+                f"engine={engine.name!r} cannot drive fully_shard, which gathers parameters for ordinary backwards: "
                 'use engine="auto"'
             )
         objectives, shared = problem.objectives, problem.shared
@@ -160,9 +171,10 @@ class ShardedRows(Joint):
         rows = [_full(_sharded(p), self._rows[:, part]) for p, part in zip(shared, self._parts, strict=True)]
         return torch.cat(rows, dim=1)
 
-    def place(self, flat: Tensor) -> list[Tensor | None]:
-        parts = zip(self._problem.shared, columns(self._problem.shared), self._reached, strict=True)
-        return [_mine(_sharded(p), flat[part].view(p.shape)) if hit else None for p, part, hit in parts]
+    def place(self, flat: Tensor, group: Sequence[int]) -> list[Tensor | None]:
+        parameters = [_sharded(self._problem.shared[i]) for i in group]
+        parts = zip(group, parameters, columns(parameters), strict=True)
+        return [_mine(p, flat[part].view(p.shape)) if self._reached[i] else None for i, p, part in parts]
 
     def _whole(self, position: int, local: Tensor) -> Tensor | None:
         return _like(self._problem.shared[position], local) if self._reached[position] else None
@@ -181,7 +193,7 @@ def _sharded(tensor: Tensor) -> DTensor:
 
 
 def _local(tensor: Tensor) -> Tensor:
-    return _sharded(tensor).detach().to_local()
+    return _sharded(tensor).to_local().detach()
 
 
 def _width(parameters: Sequence[Tensor]) -> torch.dtype:
@@ -196,7 +208,7 @@ def _like(parameter: Tensor, local: Tensor) -> Tensor:
     from torch.distributed.tensor import DTensor
 
     model = _sharded(parameter)
-    part = local.reshape(model.to_local().shape).to(model.dtype)
+    part = local.reshape(_local(model).shape).to(model.dtype)
     return DTensor.from_local(
         part, model.device_mesh, model.placements, run_check=False, shape=model.shape, stride=model.stride()
     )
@@ -252,7 +264,7 @@ def _check(processes: Processes, shared: Sequence[Tensor], others: Sequence[Tens
 
 
 def _check_named(every: Sequence[Tensor], others: Sequence[Tensor] | None, graph: Graph) -> None:
-    """Raise if the graph holds parameters that were not named: a backward would add to their ``.grad`` once per task."""
+    """Raise if the graph holds parameters that were not named: each task's backward would add to their ``.grad``."""
     copies = Counter(tuple(leaf.shape) for leaves in graph.leaves.values() for leaf in leaves)
     copies.subtract(Counter(tuple(tensor.shape) for tensor in every))
     unnamed = [list(shape) for shape, number in copies.items() if number > 0]

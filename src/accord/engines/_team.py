@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,8 @@ from torch.autograd.graph import GradientEdge
 
 from accord.engines import _autograd
 from accord.engines._engine import Derivatives, Engine, Problem
+from accord.engines._joint_losses import PRESENT, missing
+from accord.engines._objectives import Objectives
 from accord.engines._processes import Processes
 from accord.engines._scattered import Beside, Scattered, summed
 from accord.engines.layerwise import LayerwiseGramian
@@ -27,9 +30,11 @@ class Team(ABC):
     """Who takes the step.
 
     Attributes:
+        several: whether other processes take part.
         sharded: whether parameters are :class:`~torch.distributed.tensor.DTensor` that the graph does not hold.
     """
 
+    several: ClassVar[bool] = False
     sharded: ClassVar[bool] = False
 
     @abstractmethod
@@ -65,7 +70,25 @@ class Alone(Team):
         return dict(ill)
 
 
-class Replicas(Team):
+class Several(Team):
+    """Processes that hold a part of the batch each."""
+
+    several = True
+
+    @abstractmethod
+    def told(self, objectives: Objectives, kinds: Tensor) -> Objectives:
+        """Return the joint losses with the starting points that this process needs.
+
+        Args:
+            objectives: the losses over all processes, with this process's starting points.
+            kinds: what each process has of each task, ``[R, T]``.
+
+        Raises:
+            ConfigurationError: a process lacks what it must have; on all processes alike.
+        """
+
+
+class Replicas(Several):
     """Processes with a copy of all parameters each, with or without DistributedDataParallel.
 
     Gradients are taken past ``.grad`` and its hooks, summed here, and then written: DistributedDataParallel's own
@@ -73,11 +96,17 @@ class Replicas(Team):
 
     Args:
         processes: who.
-        lacking: an active task and a process that has no samples of it, if there is one.
     """
 
-    def __init__(self, processes: Processes, lacking: tuple[str, int] | None) -> None:
-        self._processes, self._lacking = processes, lacking
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+        self._lacking: tuple[str, int] | None = None
+
+    def told(self, objectives: Objectives, kinds: Tensor) -> Objectives:
+        here = (kinds[self._processes.rank] == PRESENT).tolist()
+        self._lacking = missing(objectives, kinds != PRESENT)
+        edges = tuple(edge if on else None for edge, on in zip(objectives.edges, here, strict=True))
+        return replace(objectives, edges=edges)
 
     def differentiate(self, engine: Engine, problem: Problem) -> Derivatives:
         leaves = [tensor.is_leaf for tensor in problem.shared]
@@ -103,7 +132,7 @@ class Replicas(Team):
         return _autograd.pull(*roots, wanted, keep=keep)
 
     def settle(self, parameters: Sequence[Tensor], gradients: Gradients) -> list[tuple[Tensor, Tensor]]:
-        return summed(self._processes, parameters, gradients) if parameters else []
+        return summed(self._processes, parameters, list(gradients)) if parameters else []
 
     def everywhere(self, ill: Mapping[int, float], tasks: int) -> dict[int, float]:
         return union(self._processes, ill, tasks)

@@ -13,6 +13,7 @@ from accord.engines._call import Call
 from accord.engines._decide import measure
 from accord.engines._guard import guarded
 from accord.engines._health import beyond, check_finite, healthy, magnitudes, not_finite, report
+from accord.engines._joint_descent import descend_jointly
 from accord.engines._objectives import Objectives
 from accord.engines._scaling import give_up, overflown
 from accord.engines.step import Step
@@ -24,7 +25,7 @@ def weigh(call: Call, weighting: Weighting) -> Step:
     gramian, active, skipped, parts = None, objectives.active, objectives.skipped, {}
     if weighting.method.needs == "gramian" and bool(active.any()):
         call.graph.open()
-        found = call.engine.differentiate(call.problem(heads=False, keep=True))
+        found = call.team.differentiate(call.engine, call.problem(heads=False, keep=True))
         measured = measure(call, found)
         guilty = overflown(objectives, beyond(measured.total))
         if guilty:
@@ -36,7 +37,7 @@ def weigh(call: Call, weighting: Weighting) -> Step:
     if any(chosen):
         before = copy.deepcopy(weighting.state_dict()) if objectives.scale > 1 else None
         slopes = _slopes(weighting, objectives, gramian, active)
-        ill = _descend(call, slopes, chosen)
+        ill = descend_jointly(call, slopes.tolist(), chosen) if call.team.several else _descend(call, slopes, chosen)
         guilty = overflown(objectives, ill)
         if guilty and before is not None:
             weighting.load_state_dict(before)
