@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from accord.aggregation import (
+    CRMOGM,
     DBMTL,
     FULLER,
     IMTLG,
@@ -23,9 +24,12 @@ from accord.aggregation import (
     GradVac,
     Krum,
     Mean,
+    MoCo,
+    MoDo,
     NashMTL,
     OrthogonalGradient,
     PCGrad,
+    SDMGrad,
     SelectiveFreezing,
     Sum,
     TrimmedMean,
@@ -60,6 +64,10 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     "trimmed_mean": (TrimmedMean, ("unanimous", "permutation_equivariant")),
     "dbmtl": (DBMTL, (*COMMON, "permutation_equivariant")),
     "excess_mtl": (ExcessMTL, (*COMMON, "permutation_equivariant")),
+    "mo_co": (MoCo, (*COMMON, "permutation_equivariant")),
+    "crmogm": (CRMOGM, (*COMMON, "permutation_equivariant", "convex")),
+    "mo_do": (MoDo, (*COMMON, "permutation_equivariant", "convex")),
+    "sdmgrad": (SDMGrad, (*COMMON, "permutation_equivariant", "convex")),
     "orthogonal_gradient": (OrthogonalGradient, ("unanimous", "linear_in_scales")),
     "pcd": (PCD, (*COMMON, "loss_scale_invariant")),
     "fuller": (FULLER, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),

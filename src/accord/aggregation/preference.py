@@ -24,7 +24,7 @@ class PreferenceAggregator(GramianAggregator):
 
     def __init__(self, preference: Sequence[float] | Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("preference", _checked(preference))
+        self.register_buffer("preference", checked_preference(preference))
 
     def weights(
         self,
@@ -57,7 +57,12 @@ class PreferenceAggregator(GramianAggregator):
         return kept / kept.sum() if kept.any() else kept
 
 
-def _checked(preference: Sequence[float] | Tensor | None) -> Tensor:
+def checked_preference(preference: Sequence[float] | Tensor | None) -> Tensor:
+    """Return a preference as float64 ``[T]``, empty for ``None``.
+
+    Raises:
+        ConfigurationError: it is negative somewhere, 0 everywhere, or not finite.
+    """
     if preference is None:
         return torch.zeros(0, dtype=torch.float64)
     values = torch.as_tensor(preference, dtype=torch.float64).detach().clone()

@@ -1,0 +1,88 @@
+"""CR-MOGM: the average of another method's weights, its state, and what it wraps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import tensor
+
+from accord.aggregation import CRMOGM, MGDA, CAGrad, GradVac, Krum, PCGrad
+from accord.errors import ConfigurationError
+from accord.testing import check_aggregator
+
+
+def test_it_averages_the_weights() -> None:
+    rng = np.random.default_rng(0)
+    smooth, plain, wanted = CRMOGM(CAGrad(0.4), alpha=0.7), CAGrad(0.4), None
+    for _ in range(5):
+        rows = torch.from_numpy(rng.standard_normal((4, 9)))
+        decided = plain.weights(rows @ rows.T)
+        wanted = decided if wanted is None else 0.7 * wanted + 0.3 * decided
+        assert smooth(rows).tolist() == pytest.approx((wanted @ rows).tolist())
+
+
+def test_by_hand() -> None:
+    smooth = CRMOGM("krum", alpha=0.5, options={"byzantine": 0})
+    # Krum picks one gradient: first the first, then the third, of which half and half remain.
+    assert smooth(tensor([[1.0], [1.1], [9.0]])).tolist() == pytest.approx([1.0])
+    assert smooth(tensor([[0.0], [9.0], [9.0]])).tolist() == pytest.approx([4.5])
+    assert isinstance(smooth.aggregator, Krum)
+
+
+def test_absent_tasks_and_their_even_shares() -> None:
+    smooth = CRMOGM(alpha=0.5)
+    # MGDA gives 1/3 each; then, of two at right angles and lengths 1 and 2, weights 4/5 and 1/5.
+    smooth(torch.eye(3))
+    direction = smooth(torch.diag(tensor([1.0, 2.0, 7.0])), active=tensor([True, True, False]))
+    assert direction.tolist() == pytest.approx([(1 / 2 + 4 / 5) / 2, (1 / 2 + 1 / 5), 0.0])
+    assert smooth.average.tolist() == pytest.approx([1.3, 0.7, 1.0])
+    late = CRMOGM(alpha=0.5)
+    late(torch.eye(2), active=tensor([True, False]))
+    late(torch.diag(tensor([1.0, 2.0])))
+    assert late.average.tolist() == pytest.approx([(1 + 8 / 5) / 2, 2 / 5])
+
+
+@pytest.mark.parametrize("inner", [lambda: GradVac(beta=0.2), lambda: PCGrad(seed=3)])
+def test_the_state_of_the_smoothed_method_is_saved_too(inner) -> None:
+    check_aggregator(lambda: CRMOGM(inner()), ("unanimous",), examples=4)
+    smooth = CRMOGM(inner())
+    smooth(torch.randn(3, 5, generator=torch.Generator().manual_seed(0)))
+    assert {name.partition(".")[0] for name in smooth.state_dict()} == {"average", "seen", "aggregator"}
+
+
+def test_it_calms_what_jumps() -> None:
+    rng = np.random.default_rng(2)
+    smooth, plain = CRMOGM("mgda", alpha=0.9), MGDA()
+    pairs = []
+    for _ in range(60):
+        rows = torch.from_numpy(np.eye(3) + 0.5 * rng.standard_normal((3, 3)))
+        pairs.append((smooth.weights(rows @ rows.T).numpy(), plain.weights(rows @ rows.T).numpy()))
+    calm, wild = (np.abs(np.diff(np.array(run), axis=0)).mean() for run in zip(*pairs, strict=True))
+    assert calm < wild / 4
+
+
+def test_what_it_cannot_smooth_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="sum has none"):
+        CRMOGM("sum")
+    with pytest.raises(ConfigurationError, match="grad_drop has none"):
+        CRMOGM("grad_drop")
+    with pytest.raises(ConfigurationError, match="Did you mean 'cagrad'"):
+        CRMOGM("cagrd")
+    with pytest.raises(ConfigurationError, match="made already"):
+        CRMOGM(MGDA(), options={"normalisation": "l2"})
+    for wrong in (-0.1, 1.0, math.nan):
+        with pytest.raises(ConfigurationError, match="alpha"):
+            CRMOGM(alpha=wrong)
+    smooth = CRMOGM()
+    smooth(torch.eye(3))
+    with pytest.raises(ConfigurationError, match="set up for 3 tasks but was given 2"):
+        smooth(torch.eye(2))
+
+
+def test_losses_reach_the_smoothed_method() -> None:
+    rows, losses = torch.diag(tensor([1.0, 2.0])), tensor([0.5, 1.0])
+    smooth = CRMOGM("mgda", options={"normalisation": "loss"})
+    assert smooth(rows, losses=losses).tolist() == pytest.approx([0.5, 1.0])
