@@ -44,7 +44,8 @@ def main(out: Path = OUT) -> None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(method_page(facts), "utf-8")
         cls = registered(facts["room"])[facts["name"]]
-        page.with_suffix(".svg").write_text(pictures.draw(facts["room"], cls), "utf-8")
+        if facts["room"] in pictures.CAPTIONS:
+            page.with_suffix(".svg").write_text(pictures.draw(facts["room"], cls), "utf-8")
     (out / "methods.md").write_text("\n".join(methods_table(records)), "utf-8")
     (out / "cli.md").write_text("\n".join(command_line()), "utf-8")
     (out / "specification.md").write_text("\n".join(specification()), "utf-8")
@@ -66,7 +67,7 @@ def methods_table(records: list[dict[str, Any]]) -> Iterator[str]:
 
 def method_page(facts: dict[str, Any]) -> str:
     """Return the page of one method: what its docstring says, what it costs, how it is used, and a picture."""
-    room, name = facts["room"], facts["name"]
+    room = facts["room"]
     return f"""\
 ---
 orphan: true
@@ -78,16 +79,23 @@ orphan: true
 
 {NEEDS[facts["needs"]]} Cost: {facts["cost"]}. Which method suits which problem: [](/choosing.md).
 
-![{facts["title"]}: {pictures.CAPTIONS[room]}]({name}.svg)
-
-{pictures.CAPTIONS[room]}
-
-On the command line: `accord fit TABLE --targets a,b --{OPTION[room]} {name}`.
+{illustrated(facts) if room in pictures.CAPTIONS else "It is for loops of your own, as the example below shows."}
 
 ```{{eval-rst}}
 .. autoclass:: accord.{room}.{facts["class"]}
 ```
 """
+
+
+def illustrated(facts: dict[str, Any]) -> str:
+    """Return a method's picture with its caption, and how the command line takes the method."""
+    room, name = facts["room"], facts["name"]
+    return f"""\
+![{facts["title"]}: {pictures.CAPTIONS[room]}]({name}.svg)
+
+{pictures.CAPTIONS[room]}
+
+On the command line: `accord fit TABLE --targets a,b --{OPTION[room]} {name}`."""
 
 
 def command_line() -> Iterator[str]:

@@ -155,6 +155,7 @@ PUBLIC = [
     "linalg",
     "reporting",
     "sharing",
+    "steps",
     "tasks",
     "testing",
     "training",

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from accord import aggregation, data, engines, linalg, reporting, sharing, tasks, testing, training, weighting
+    from accord import (
+        aggregation,
+        data,
+        engines,
+        linalg,
+        reporting,
+        sharing,
+        steps,
+        tasks,
+        testing,
+        training,
+        weighting,
+    )
     from accord.api import Model, fit, load
     from accord.engines import backward, gramian, jacobian
     from accord.tasks import Task
@@ -23,6 +35,7 @@ _ROOMS = (
     "linalg",
     "reporting",
     "sharing",
+    "steps",
     "tasks",
     "testing",
     "training",
@@ -52,6 +65,7 @@ __all__ = [
     "load",
     "reporting",
     "sharing",
+    "steps",
     "tasks",
     "testing",
     "training",

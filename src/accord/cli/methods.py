@@ -18,8 +18,9 @@ Examples:
       The formula, the options with their defaults, and the paper.
 
 Names of the room sharing go to `accord fit --sharing NAME`, those of weighting
-and aggregation to `--balancing NAME`. NEEDS is what a method looks at: losses,
-inner products of the gradients (gramian), or the gradients (jacobian)."""
+and aggregation to `--balancing NAME`; those of steps are for loops of your own.
+NEEDS is what a method looks at: losses, inner products of the gradients
+(gramian), or the gradients (jacobian)."""
 
 app = App(help_epilogue=EXAMPLES)
 
@@ -32,7 +33,7 @@ def methods(
 
     Args:
         name: a method; all of them when left out.
-        room: only those of this room: weighting, aggregation or sharing.
+        room: only those of this room: weighting, aggregation, steps or sharing.
         json: print records for programs: room, name, class, title, paper, year, url, needs, cost, catalogue.
     """
     classes = _classes(name, room)
