@@ -15,6 +15,10 @@ from accord.errors import ConfigurationError
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
+# PyTorch 2.13 renamed these two, and warns of the old names.
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+
 # The most that is copied at a time to lay rows out for a reduce-scatter.
 _BUFFER = 2**26
 
@@ -46,7 +50,7 @@ class Processes:
     def gather(self, numbers: Tensor) -> Tensor:
         """Return every process's ``numbers``, along a new first dimension ``[R, ...]``."""
         out = numbers.new_empty(self.size * numbers.numel())
-        dist.all_gather_into_tensor(out, numbers.reshape(-1).contiguous(), group=self.group)
+        _all_gather(out, numbers.reshape(-1).contiguous(), group=self.group)
         return out.view(self.size, *numbers.shape)
 
     def total(self, numbers: Tensor) -> Tensor:
@@ -70,7 +74,7 @@ class Processes:
             padded[:, :total] = rows[some]
             laid_out = padded.view(len(some), size, width).transpose(0, 1).reshape(-1)
             found = rows.new_empty(len(some) * width)
-            dist.reduce_scatter_tensor(found, laid_out, group=self.group)
+            _reduce_scatter(found, laid_out, group=self.group)
             mine[some] = found.view(len(some), width)
         return mine
 

@@ -97,7 +97,7 @@ class Shards(Several):
 
     def pull(self, roots: Roots, wanted: Sequence[Tensor], *, keep: bool) -> tuple[Tensor | None, ...]:
         """Return this process's part of the gradients of ``wanted``, already summed over processes."""
-        if not roots[0]:
+        if not (wanted and roots[0]):
             return (None,) * len(wanted)
         before = [tensor.grad for tensor in self._parameters]
         try:
