@@ -1,188 +1,164 @@
-"""Time the engines against one plain step of the summed losses, alternating in one process.
+"""Time the engines and their peers against one plain step of the summed losses, alternating in one process.
 
-    python benchmarks/engines.py [--models mlp,resnet,transformer] [--tasks 2,4,8,16] [--engines loop,batched,gramian]
-                                 [--repeats 5] [--threads 1] [--domains] [--peer]
+    python benchmarks/engines.py [--models mlp,resnet,transformer] [--tasks 2,4,8,16,40] [--engines loop,gramian,...]
+                                 [--inputs shared|domains|samples] [--repeats 5] [--seconds 120] [--threads 1]
+                                 [--peer] [--libmtl PATH] [--output engines.jsonl]
+    python benchmarks/engines.py --tables engines.jsonl
 
-Prints one JSON line per model, number of tasks and engine:
-``{"model", "domains", "tasks", "engine", "median_ms", "cpu_ms", "ratio", "cpu_ratio", "peak_mb"}``.
+Prints one JSON line per model, number of tasks and engine: ``{"model", "inputs", "tasks", "engine", "median_ms",
+"cpu_ms", "ratio", "cpu_ratio", "repeats", "peak_mb", "threads"}``, with ``weights_error`` for an approximate engine (its weights'
+relative distance from those of the exact engine). Lines are appended to ``--output``; cells that are there already are
+not measured again, so an interrupted run goes on where it was. ``--tables`` prints the tables of a finished one.
 
-A step is zero_grad, forward, T losses and gradients in ``.grad`` under the mean of the tasks' gradients (so that no
-solver is timed); ``ratio`` is its wall-clock time over the plain step's measured beside it, and ``cpu_ratio`` that of
-CPU time, which other work on the machine disturbs less. Each model and engine runs in a fresh process, so ``peak_mb``
-(peak resident memory) is its own. With ``--domains`` every sample belongs to one task. ``--peer`` adds the settings of
-TorchJD 0.18 when it can be imported (with MGDA, whose solver takes 1 to 3 ms, since its mean has no Gramian path);
-nothing here needs it.
+A step is zero_grad, forward, T losses and gradients in ``.grad`` under UPGrad. ``ratio`` is its wall-clock time over
+the plain step's measured beside it, and ``cpu_ratio`` that of CPU time, which other work on the machine disturbs less.
+Each cell runs in a fresh process, so ``peak_mb`` (peak resident memory) is its own. Inputs: ``shared``, every task sees
+every sample; ``domains``, every sample belongs to one task; ``samples``, one objective per sample of a batch of T, all
+through one head that is shared too. ``--peer`` adds the settings of TorchJD where it can be imported, ``--libmtl`` the
+loops of a checkout of LibMTL; nothing here needs either.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from importlib.util import find_spec
-from itertools import pairwise
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
 
 import torch
+from engine_models import MODELS
+from engine_steps import build, peers, plain
+from engine_tables import tables
+from measure import peak_mib
 from torch import Tensor, nn
 
-import accord
-from accord.balancer import GramianAggregator
-from accord.method import Method
-
-PEER = {"torchjd": (None, True), "torchjd-loop": (1, False), "torchjd-loop-gramian": (1, True)}
+APPROXIMATE = ("sketch", "representation")
 
 
-class Mean(GramianAggregator):
-    """Equal weights from the Gramian."""
-
-    method = Method("mean", "", 2026, "", "gramian", "")
-
-    def weights(self, gramian: Tensor, *, active: Tensor | None = None) -> Tensor:
-        chosen = torch.full_like(gramian[0], 1 / len(gramian))
-        return chosen if active is None else chosen * active
-
-
-class Block(nn.Module):
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-        same = inputs == outputs and stride == 1
-        self.skip = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.body(x) + self.skip(x))
-
-
-class Pooled(nn.Module):
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x).mean(1)
-
-
-def mlp() -> tuple[nn.Module, Tensor, int]:
-    layers = [nn.Linear(256, 1024), nn.ReLU()]
-    for _ in range(3):
-        layers += [nn.Linear(1024, 1024), nn.ReLU()]
-    return nn.Sequential(*layers), torch.randn(512, 256), 1024
-
-
-def small_batch() -> tuple[nn.Module, Tensor, int]:
-    trunk, x, width = mlp()
-    return trunk, x[:32], width
-
-
-def resnet() -> tuple[nn.Module, Tensor, int]:
-    widths, blocks = (16, 16, 32, 64, 128), []
-    for i, (a, b) in enumerate(pairwise(widths)):
-        blocks += [Block(a, b, 1 if i == 0 else 2), Block(b, b, 1)]
-    stem = nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-    return nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()), torch.randn(64, 3, 32, 32), 128
-
-
-def transformer() -> tuple[nn.Module, Tensor, int]:
-    layer = nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, batch_first=True, norm_first=True)
-    return Pooled(nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)), torch.randn(32, 64, 256), 256
-
-
-MODELS = {"mlp": mlp, "small_batch": small_batch, "resnet": resnet, "transformer": transformer}
-
-
-def peer_step(trunk: nn.Module, engine: str) -> Callable[[Tensor, list[Tensor]], None]:
-    from torchjd.aggregation import MGDA  # pyright: ignore[reportMissingImports]
-    from torchjd.autojac import jac_to_grad, mtl_backward  # pyright: ignore[reportMissingImports]
-
-    chunk, gramian = PEER[engine]
-
-    def step(features: Tensor, losses: list[Tensor]) -> None:
-        mtl_backward(losses, features=features, parallel_chunk_size=chunk)
-        jac_to_grad(trunk.parameters(), MGDA(), optimize_gramian_computation=gramian)
-
-    return step
-
-
-def measure(model: str, tasks: int, engine: str, repeats: int, domains: bool) -> dict[str, object]:
+def setting(model: str, tasks: int, inputs: str) -> tuple[nn.Module, Tensor, nn.Module, list[slice], list[Tensor]]:
+    """Return trunk, batch, heads, each task's rows, and each task's targets."""
     torch.manual_seed(0)
     trunk, x, width = MODELS[model]()
+    if inputs == "samples":
+        x = torch.randn(tasks, *x.shape[1:])
+        rows = [slice(task, task + 1) for task in range(tasks)]
+        return trunk, x, nn.Linear(width, 8), rows, [torch.randn(1, 8) for _ in rows]
+    apart = inputs == "domains"
+    rows = [slice(task if apart else 0, None, tasks if apart else 1) for task in range(tasks)]
     heads = nn.ModuleList(nn.Linear(width, 8) for _ in range(tasks))
-    rows = [slice(task if domains else 0, None, tasks if domains else 1) for task in range(tasks)]
-    targets = [torch.randn(len(x[part]), 8) for part in rows]
-    parameters, balancer = [*trunk.parameters(), *heads.parameters()], Mean()
+    return trunk, x, heads, rows, [torch.randn(len(x[part]), 8) for part in rows]
 
-    def plain(_: Tensor, losses: list[Tensor]) -> None:
-        torch.stack(losses).sum().backward()
 
-    def ours(_: Tensor, losses: list[Tensor]) -> None:
-        accord.backward(losses, trunk.parameters(), balancer, engine=engine)
+def measure(model: str, tasks: int, engine: str, options: Namespace) -> dict[str, Any]:
+    """Return one line: medians over ``options.repeats`` rounds, fewer when ``options.seconds`` have passed."""
+    trunk, x, heads, rows, targets = setting(model, tasks, options.inputs)
+    parameters = [*trunk.parameters(), *heads.parameters()]
 
-    steps = {"plain": plain, engine: peer_step(trunk, engine) if engine in PEER else ours}
-    wall: dict[str, list[float]] = {name: [] for name in steps}
-    cpu: dict[str, list[float]] = {name: [] for name in steps}
-    for repeat in range(repeats + 1):
+    def losses(features: Tensor) -> list[Tensor]:
+        each = heads if isinstance(heads, nn.ModuleList) else [heads] * tasks
+        parts = zip(each, rows, targets, strict=True)
+        return [(head(features[part]) - target).pow(2).mean() for head, part, target in parts]
+
+    steps = {"plain": plain, engine: build(engine, trunk, heads, options.libmtl)}
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
+    start, weights = time.perf_counter(), None
+    for repeat in range(options.repeats + 1):
+        if repeat > 2 and time.perf_counter() - start > options.seconds:
+            break
         for name, descend in steps.items():
             for parameter in parameters:
                 parameter.grad = None
             began, used = time.perf_counter(), time.process_time()
             features = trunk(x)
-            parts = zip(heads, rows, targets, strict=True)
-            descend(features, [(head(features[part]) - target).pow(2).mean() for head, part, target in parts])
+            weights = descend(features, losses(features))
             if repeat:
-                wall[name].append(time.perf_counter() - began)
-                cpu[name].append(time.process_time() - used)
-    middle = {name: (statistics.median(wall[name]), statistics.median(cpu[name])) for name in steps}
-    return {
+                spent[name].append((time.perf_counter() - began, time.process_time() - used))
+    middle = {name: [statistics.median(column) for column in zip(*found, strict=True)] for name, found in spent.items()}
+    line = {
         "model": model,
-        "domains": domains,
+        "inputs": options.inputs,
         "tasks": tasks,
         "engine": engine,
+        "threads": options.threads,
+        "repeats": len(spent[engine]),
         "median_ms": round(middle[engine][0] * 1e3, 1),
         "cpu_ms": round(middle[engine][1] * 1e3, 1),
-        "ratio": round(middle[engine][0] / middle["plain"][0], 2),
-        "cpu_ratio": round(middle[engine][1] / middle["plain"][1], 2),
-        "peak_mb": round(
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)
-        ),
+        "ratio": round(middle[engine][0] / middle["plain"][0], 3),
+        "cpu_ratio": round(middle[engine][1] / middle["plain"][1], 3),
+        "peak_mb": round(peak_mib()),
     }
+    if engine.startswith(APPROXIMATE) and weights is not None:
+        features = trunk(x)
+        exact = build("gramian", trunk, heads, None)(features, losses(features))
+        assert exact is not None
+        line["weights_error"] = round(float((weights - exact).norm() / exact.norm()), 4)
+    return line
+
+
+def done(output: Path | None) -> set[tuple[Any, ...]]:
+    """Return the cells that ``output`` holds."""
+    lines = output.read_text("utf-8").splitlines() if output and output.exists() else []
+    return {key(json.loads(line)) for line in lines}
+
+
+def key(line: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(line[name] for name in ("model", "inputs", "tasks", "engine", "threads"))
+
+
+def cell(model: str, tasks: int, engine: str, options: Namespace) -> str:
+    """Return the line of one cell, measured in a fresh process."""
+    command = ["--models", model, "--tasks", str(tasks), "--engines", engine, "--inputs", options.inputs, "--here"]
+    command += ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]
+    command += ["--threads", str(options.threads), *(["--libmtl", options.libmtl] if options.libmtl else [])]
+    found = subprocess.run([sys.executable, __file__, *command], check=False, stdout=subprocess.PIPE, text=True)
+    if found.returncode:
+        print(f"{model}, T = {tasks}, {engine}: failed, see above; going on", file=sys.stderr)
+    return found.stdout
+
+
+def run(options: Namespace) -> None:
+    engines = [*options.engines.split(","), *(peers(options.libmtl) if options.peer or options.libmtl else ())]
+    output = Path(options.output) if options.output else None
+    known = done(output)
+    for model in options.models.split(","):
+        for tasks in map(int, options.tasks.split(",")):
+            for engine in engines:
+                if (model, options.inputs, tasks, engine, options.threads) in known:
+                    continue
+                line = cell(model, tasks, engine, options)
+                print(line, end="", flush=True)
+                if output:
+                    with output.open("a", encoding="utf-8") as file:
+                        file.write(line)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="mlp,resnet,transformer")
-    parser.add_argument("--tasks", default="2,4,8,16")
-    parser.add_argument("--engines", default="loop,batched,gramian,representation")
+    parser.add_argument("--tasks", default="2,4,8,16,40")
+    parser.add_argument("--engines", default="loop,batched,gramian,sketch,representation,auto")
+    parser.add_argument("--inputs", default="shared", choices=["shared", "domains", "samples"])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--domains", action="store_true")
     parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--libmtl")
+    parser.add_argument("--output")
+    parser.add_argument("--tables", metavar="FILE")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    engines = options.engines.split(",")
-    if options.peer and find_spec("torchjd"):
-        engines += list(PEER)
-    for model in options.models.split(","):
-        for tasks in options.tasks.split(","):
-            for engine in engines:
-                if options.here:
-                    print(json.dumps(measure(model, int(tasks), engine, options.repeats, options.domains)), flush=True)
-                    continue
-                cell = ["--models", model, "--tasks", tasks, "--engines", engine, "--here"]
-                cell += ["--domains"] if options.domains else []
-                common = ["--repeats", str(options.repeats), "--threads", str(options.threads)]
-                subprocess.run([sys.executable, __file__, *cell, *common], check=True)
+    if options.tables:
+        print(tables(Path(options.tables).read_text("utf-8").splitlines()))
+    elif options.here:
+        print(json.dumps(measure(options.models, int(options.tasks), options.engines, options)))
+    else:
+        run(options)
 
 
 if __name__ == "__main__":

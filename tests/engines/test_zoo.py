@@ -5,11 +5,11 @@ import torch
 from tests.engines import balancers, zoo
 
 import accord
-from accord.engines import Batched, _rules, layerwise
+from accord.engines import Batched, Sketch, _rules, layerwise
 from accord.errors import ConfigurationError
 
 ENGINES = ["loop", "auto", "batched", pytest.param(Batched(chunk=2), id="batched-by-2")]
-DEFERRED = ["gramian", "representation"]  # without a Jacobian
+DEFERRED = ["gramian", "representation", "sketch"]  # without a Jacobian
 NO_REPRESENTATION = {"vector_of_losses", "one_objective_per_sample", "same_loss_twice", "own_experts_listed_as_shared"}
 
 
@@ -58,6 +58,20 @@ def test_layerwise_gramian_matches_plain_autograd(name, monkeypatch):
     assert all(p.grad is None for p in case.module.parameters())
     with pytest.raises(ConfigurationError, match='never forms the Jacobian; use engine="loop"'):
         accord.jacobian(case.losses, case.shared, engine="gramian")
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_sketched_gramian_is_as_near_as_stated(name):
+    case = zoo.build(name)
+    wanted = oracle(case)
+    wanted = wanted @ wanted.T
+    engine, draws = Sketch(4), 6
+    found = sum(accord.gramian(case.losses, case.shared, engine=engine) for _ in range(draws)) / draws
+    # Five times the largest standard error of the mean of so many draws, with two random directions each.
+    norms = wanted.diagonal().sqrt()
+    bound = (5 / draws**0.5 + 10 * tolerance(case)) * norms[:, None] * norms
+    assert ((found - wanted).abs() <= bound + 1e-12).all()
+    assert all(p.grad is None for p in case.module.parameters())
 
 
 def test_grouped_is_exact_or_refuses():

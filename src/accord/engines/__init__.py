@@ -7,12 +7,15 @@ from accord.engines._registry import ENGINES, find_engine
 from accord.engines.auto import Auto
 from accord.engines.backward import backward
 from accord.engines.batched import Batched
+from accord.engines.conflict import condition_number, cosines, dominance, effective_rates
 from accord.engines.derivatives import gramian, jacobian
+from accord.engines.every import Every
 from accord.engines.grouped import Grouped
 from accord.engines.layerwise import LayerwiseGramian
 from accord.engines.loop import Loop
 from accord.engines.per_group import PerGroup
 from accord.engines.representation import Representation
+from accord.engines.sketch import Sketch
 from accord.engines.step import Part, Step
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "Batched",
     "Derivatives",
     "Engine",
+    "Every",
     "Grouped",
     "LayerwiseGramian",
     "Loop",
@@ -28,8 +32,13 @@ __all__ = [
     "PerGroup",
     "Problem",
     "Representation",
+    "Sketch",
     "Step",
     "backward",
+    "condition_number",
+    "cosines",
+    "dominance",
+    "effective_rates",
     "find_engine",
     "gramian",
     "jacobian",

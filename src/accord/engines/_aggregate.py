@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from accord.balancer import Aggregator, GramianAggregator, HeadWeights
 from accord.engines._autograd import add_to_grad
 from accord.engines._call import Call
-from accord.engines._decide import decide, measure
+from accord.engines._decide import Gramians, decide, descend, measure
 from accord.engines._engine import Engine
 from accord.engines._health import beyond, check_finite, healthy, magnitudes, not_finite
 from accord.engines._reentrant import Captured
+from accord.engines._reuse import Unmeasured, reuses
 from accord.engines._scaling import give_up, overflown
 from accord.engines.auto import Auto
 from accord.engines.loop import Loop
@@ -37,13 +40,19 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     engine = _engine(call, aggregator, factor)
     hidden = isinstance(engine, Captured)
     common = () if hidden else call.common()
+    known = reuses(aggregator, call)
     keep = call.retain or call.at is not None or bool(common)
     if not hidden:
         call.graph.open()
-    found = call.team.differentiate(engine, call.problem(heads=not hidden, keep=keep))
+    problem = call.problem(heads=not hidden, keep=keep)
+    if known:
+        found = Unmeasured(problem, partial(descend, call))
+        measured = Gramians(found.gramian(), {})
+    else:
+        found = call.team.differentiate(engine, problem)
+        measured = measure(call, found)
     ill = not_finite({task: magnitudes(gradients) for task, gradients in enumerate(found.heads)})
-    ill = call.team.everywhere(ill, count)
-    measured = measure(call, found)
+    ill = call.team.everywhere(ill | beyond(measured.total) if known else ill, count)
     guilty = overflown(objectives, {*ill, *beyond(measured.total)})
     if guilty:
         return give_up(call, guilty)
@@ -60,7 +69,8 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     for parameter, gradient in [*direction, *call.team.settle(call.others or (), gains)]:
         if gradient is not None:
             add_to_grad(parameter, gradient)
-    return Step(names, objectives.values, decision.weights, gramian, active, skipped, decision.parts)
+    shown = None if known else gramian
+    return Step(names, objectives.values, decision.weights, shown, active, skipped, decision.parts)
 
 
 def _engine(call: Call, aggregator: Aggregator | PerGroup, factor: float) -> Engine:

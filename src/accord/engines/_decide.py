@@ -67,7 +67,7 @@ def decide(
         return _by_group(call, aggregator, found, gramians, active)
     if isinstance(aggregator, GramianAggregator):
         weights = _weights(aggregator, gramians.total, call, active)
-        direction = found.direction(weights) if call.at is None else _descend(call, weights)
+        direction = descend(call, weights) if call.at else found.direction(weights)
         return Decision(weights, direction, gramians.parts())
     flat = _ask(aggregator, _jacobian(call, found, active), call, active)
     return Decision(None, _parted(call, found, flat, range(len(call.shared))), gramians.parts())
@@ -133,7 +133,8 @@ def _parted(call: Call, found: Derivatives, flat: Tensor, group: Sequence[int]) 
     return [flat[part] if hit else None for hit, part in zip(reached, columns(parameters), strict=True)]
 
 
-def _descend(call: Call, weights: Tensor) -> list[Tensor | None]:
+def descend(call: Call, weights: Tensor) -> list[Tensor | None]:
+    """Return the gradients of the losses under ``weights`` by shared parameter, from one ordinary backward."""
     mine = zip(
         call.shared, call.team.pull(call.objectives.roots(weights.tolist()), call.shared, keep=True), strict=True
     )

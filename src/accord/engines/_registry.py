@@ -9,10 +9,11 @@ from accord.engines.grouped import Grouped
 from accord.engines.layerwise import LayerwiseGramian
 from accord.engines.loop import Loop
 from accord.engines.representation import Representation
+from accord.engines.sketch import Sketch
 from accord.errors import ConfigurationError, suggest
 
 ENGINES: dict[str, type[Engine]] = {
-    engine.name: engine for engine in (Auto, Batched, Grouped, LayerwiseGramian, Loop, Representation)
+    engine.name: engine for engine in (Auto, Batched, Grouped, LayerwiseGramian, Loop, Representation, Sketch)
 }
 
 

@@ -1,0 +1,113 @@
+"""The sketched Gramian: its mean is the Gramian, its error is as stated, and its draws are as told."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import accord
+from accord.engines import Sketch
+from accord.errors import ConfigurationError
+
+MODELS = {
+    "linear": (lambda: nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 8, bias=False), nn.Tanh()), (7, 12)),
+    "convolution": (
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 3, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(3, 2, 2, dilation=2, bias=False),
+            nn.Flatten(),
+        ),
+        (3, 2, 9, 9),
+    ),
+}
+
+
+def losses(kind: str, tasks: int = 3) -> tuple[list[torch.Tensor], list[nn.Parameter]]:
+    build, shape = MODELS[kind]
+    torch.manual_seed(3)
+    trunk = build()
+    features = trunk(torch.randn(shape))
+    heads = [nn.Linear(features.shape[1], 2) for _ in range(tasks)]
+    found = [(head(features) - i).pow(2).mean() for i, head in enumerate(heads)]
+    return found, list(trunk.parameters())
+
+
+def draws(kind: str, size: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the exact Gramian and ``count`` sketches of it by one engine."""
+    found, shared = losses(kind)
+    engine = Sketch(size)
+    exact = accord.gramian(found, shared, engine="loop")
+    return exact, torch.stack([accord.gramian(found, shared, engine=engine) for _ in range(count)])
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_mean_over_draws_is_the_gramian_and_the_spread_is_within_the_bound(kind):
+    size, count = 4, 120
+    exact, found = draws(kind, size, count)
+    spread = found.std(0)
+    assert (spread > 1e-3 * exact.diagonal().min()).all()
+    assert ((found.mean(0) - exact).abs() <= 4.5 * spread / math.sqrt(count)).all()
+    norms = exact.diagonal().sqrt()
+    assert (spread <= math.sqrt(2 / (size - size // 2)) * norms[:, None] * norms).all()
+    assert torch.linalg.eigvalsh(found).min() >= -1e-6 * exact.diagonal().max()
+
+
+def test_the_error_falls_with_the_root_of_the_size():
+    torch.manual_seed(0)
+    trunk = nn.Linear(256, 6, bias=False)
+    features = trunk(torch.randn(400, 256))
+    found = [(nn.Linear(6, 1)(features) - i).pow(2).mean() for i in range(3)]
+    exact = accord.gramian(found, trunk.parameters(), engine="loop")
+
+    def error(size: int) -> float:
+        engine = Sketch(size)
+        parts = [accord.gramian(found, trunk.parameters(), engine=engine) - exact for _ in range(60)]
+        return float(torch.stack(parts).pow(2).mean().sqrt())
+
+    coarse, fine = error(4), error(36)
+    assert 2.0 < coarse / fine < 6.0  # three, but for luck and for the directions that are kept
+
+
+@pytest.mark.parametrize(("kind", "widest"), [("linear", 12), ("convolution", 18)])
+def test_a_size_of_all_that_a_layer_reads_is_exact(kind, widest):
+    exact, found = draws(kind, widest, 1)
+    torch.testing.assert_close(found[0], exact, rtol=1e-5, atol=1e-6)
+
+
+def test_draws_depend_on_seed_step_and_layer_alone():
+    found, shared = losses("linear")
+    one, same, other = Sketch(4, seed=5), Sketch(4, seed=5), Sketch(4, seed=6)
+    first, second = (accord.gramian(found, shared, engine=one) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, accord.gramian(found, shared, engine=same))
+    assert not torch.equal(first, accord.gramian(found, shared, engine=other))
+    by_name = accord.gramian(found, shared, engine="sketch")
+    assert torch.equal(by_name, accord.gramian(found, shared, engine="sketch"))
+    fewer = accord.gramian([found[0], None, found[2]], shared, engine=Sketch(4, seed=5))
+    torch.testing.assert_close(fewer[[0, 2]][:, [0, 2]], first[[0, 2]][:, [0, 2]])
+
+
+def test_global_random_numbers_are_left_alone():
+    found, shared = losses("convolution")
+    before = torch.get_rng_state()
+    accord.gramian(found, shared, engine=Sketch(4))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_layer_whose_inputs_are_not_finite_is_reported_like_by_any_engine():
+    torch.manual_seed(0)
+    trunk = nn.Linear(9, 3)
+    inputs = torch.randn(5, 9)
+    inputs[0, 0] = torch.inf
+    features = trunk(inputs)
+    found = [features[1:].pow(2).mean(), features[1:].mean()]
+    with pytest.warns(accord.errors.NonFiniteLossWarning, match="its gradient is not finite"):
+        accord.gramian(found, trunk.parameters(), engine=Sketch(2))
+
+
+@pytest.mark.parametrize(("options", "message"), [({"size": 1}, "size is 1"), ({"seed": -1}, "seed is -1")])
+def test_options_that_cannot_be_meant_are_refused(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        Sketch(**options)
