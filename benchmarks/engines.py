@@ -6,9 +6,10 @@
     python benchmarks/engines.py --tables engines.jsonl
 
 Prints one JSON line per model, number of tasks and engine: ``{"model", "inputs", "tasks", "engine", "median_ms",
-"cpu_ms", "ratio", "cpu_ratio", "repeats", "peak_mb", "threads"}``, with ``weights_error`` for an approximate engine (its weights'
-relative distance from those of the exact engine). Lines are appended to ``--output``; cells that are there already are
-not measured again, so an interrupted run goes on where it was. ``--tables`` prints the tables of a finished one.
+"cpu_ms", "ratio", "cpu_ratio", "repeats", "peak_mb", "threads"}``, with ``weights_error`` for an approximate engine
+(its weights' relative distance from those of the exact one). Lines are appended to ``--output``; cells that are there
+already are not measured again, so an interrupted run goes on where it was. ``--tables`` prints the tables of a finished
+one.
 
 A step is zero_grad, forward, T losses and gradients in ``.grad`` under UPGrad. ``ratio`` is its wall-clock time over
 the plain step's measured beside it, and ``cpu_ratio`` that of CPU time, which other work on the machine disturbs less.

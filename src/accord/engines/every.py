@@ -43,6 +43,7 @@ class Every(GramianAggregator):
     several steps at little loss; any Gramian aggregator may here.
     """
 
+    inner: GramianAggregator
     held: Tensor
     covers: Tensor
     age: Tensor
@@ -51,8 +52,7 @@ class Every(GramianAggregator):
         super().__init__()
         if steps < 1:
             raise ConfigurationError(f"steps is {steps}; weights are found in every 1st, 2nd, 3rd, ... step")
-        _check(inner)
-        self.inner, self.steps = inner, steps
+        self.inner, self.steps = _checked(inner), steps
         self.heads = inner.heads  # pyright: ignore[reportAttributeAccessIssue] - that of the class it stands for
         self.register_buffer("held", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("covers", torch.zeros(0, dtype=torch.bool))
@@ -78,7 +78,7 @@ class Every(GramianAggregator):
         return f"steps={self.steps}"
 
 
-def _check(inner: object) -> None:
+def _checked(inner: object) -> GramianAggregator:
     who = type(inner).__name__
     if isinstance(inner, PerGroup):
         raise ConfigurationError("PerGroup decides for each group by itself, so Every has no weights [T] to reuse")
@@ -91,3 +91,4 @@ def _check(inner: object) -> None:
         )
     if not isinstance(inner, GramianAggregator):
         raise ConfigurationError(f"Every is for aggregators that find weights, e.g. Every(UPGrad(), 4); got {inner!r}")
+    return inner
