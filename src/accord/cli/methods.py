@@ -18,7 +18,7 @@ Examples:
       The formula, the options with their defaults, and the paper.
 
 Names of the room sharing go to `accord fit --sharing NAME`, those of weighting
-and aggregation to `--balancing NAME`; those of steps are for loops of your own.
+and aggregation to `--balancing NAME`; those of steps and pareto are for loops of your own.
 NEEDS is what a method looks at: losses, inner products of the gradients
 (gramian), or the gradients (jacobian)."""
 
@@ -33,7 +33,7 @@ def methods(
 
     Args:
         name: a method; all of them when left out.
-        room: only those of this room: weighting, aggregation, steps or sharing.
+        room: only those of this room: weighting, aggregation, steps, sharing or pareto.
         json: print records for programs: room, name, class, title, paper, year, url, needs, cost, catalogue.
     """
     classes = _classes(name, room)
