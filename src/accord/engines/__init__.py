@@ -8,6 +8,7 @@ from accord.engines.auto import Auto
 from accord.engines.backward import backward
 from accord.engines.batched import Batched
 from accord.engines.conflict import condition_number, cosines, dominance, effective_rates
+from accord.engines.dcp import empty_like_saved
 from accord.engines.derivatives import gramian, jacobian
 from accord.engines.every import Every
 from accord.engines.grouped import Grouped
@@ -39,6 +40,7 @@ __all__ = [
     "cosines",
     "dominance",
     "effective_rates",
+    "empty_like_saved",
     "find_engine",
     "gramian",
     "jacobian",

@@ -20,6 +20,7 @@ from accord.engines._scattered import Beside, Scattered, summed
 from accord.engines.layerwise import LayerwiseGramian
 from accord.engines.loop import Loop
 from accord.engines.representation import Representation
+from accord.engines.sketch import Sketch
 from accord.errors import ConfigurationError
 
 Gradients = Iterable[tuple[Tensor, Tensor]]
@@ -116,9 +117,9 @@ class Replicas(Several):
             )
         if isinstance(engine, Representation):
             self._check_present()
-        elif isinstance(engine, LayerwiseGramian) and all(leaves):
+        elif isinstance(engine, (LayerwiseGramian, Sketch)) and all(leaves):
             raise ConfigurationError(
-                'engine="gramian" drops each gradient before other processes could add theirs: use engine="auto", '
+                f'engine="{engine.name}" drops a gradient before other processes add theirs: use engine="auto", '
                 '"loop", "batched" or "grouped" with group='
             )
         # Some engines cannot start from nothing, which is what a process without samples has.
