@@ -9,9 +9,14 @@ from accord.testing import check_weighting
 from accord.testing.weighting_contract import Factory
 from accord.weighting import (
     FAMO,
+    FORUM,
     IMTLL,
+    MAMLMTL,
+    MOML,
+    AutoLambda,
     CoBa,
     DynamicWeightAverage,
+    EvidenceWeighting,
     Fixed,
     FocalTask,
     GeometricLoss,
@@ -19,10 +24,12 @@ from accord.weighting import (
     GradNorm,
     Hedge,
     RandomLossWeighting,
+    Scheduled,
     SmoothTchebycheff,
     SpectralRisk,
     Uncertainty,
     UncertaintyRevised,
+    WeightNet,
 )
 
 CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
@@ -79,6 +86,31 @@ CASES: dict[str, tuple[Factory, tuple[str, ...]]] = {
     "co_ba": (
         lambda _: CoBa(warmup=2),
         ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
+    ),
+    "auto_lambda": (
+        lambda _: AutoLambda(),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
+    ),
+    "moml": (
+        lambda _: MOML(),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
+    ),
+    "forum": (
+        lambda _: FORUM(),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
+    ),
+    "weight_net": (
+        lambda _: WeightNet(),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "names_what_is_not_finite"),
+    ),
+    "mamlmtl": (
+        lambda _: MAMLMTL(),
+        ("averages_at_first", "on_simplex", "permutation_equivariant", "loss_scale_invariant"),
+    ),
+    "evidence_weighting": (lambda tasks: EvidenceWeighting([10] * (tasks - 1)), ()),
+    "scheduled": (
+        lambda tasks: Scheduled([(0, [1.0] * tasks), (3, [1.0, *[0.5] * (tasks - 1)])]),
+        ("averages_at_first", "on_simplex", "loss_scale_invariant"),
     ),
 }
 

@@ -12,12 +12,10 @@ from torch import Tensor
 from accord.balancer import DirectWeighting
 from accord.errors import ConfigurationError, suggest
 from accord.method import Method
+from accord.weighting.adam import adam
 from accord.weighting.share import check_tasks, observed, share
 
 LearnFrom = Literal["training", "validation"]
-
-# Adam's decay rates and its guard, in the units of a change of a logarithm.
-FIRST, SECOND, GUARD = 0.9, 0.999, 1e-8
 
 
 class FAMO(DirectWeighting):
@@ -152,13 +150,7 @@ class FAMO(DirectWeighting):
         """Take one step of Adam on the logits of the tasks in ``seen``, whose losses fell by ``fallen``."""
         portion = torch.softmax(self.logits[seen], dim=0)
         slope = portion * (fallen - portion @ fallen) + self.decay * self.logits[seen]
-        self.updates[seen] += 1
-        first = FIRST * self.moments[0, seen] + (1 - FIRST) * slope
-        second = SECOND * self.moments[1, seen] + (1 - SECOND) * slope**2
-        self.moments[0, seen], self.moments[1, seen] = first, second
-        unbiased = first / (1 - FIRST ** self.updates[seen])
-        spread = (second / (1 - SECOND ** self.updates[seen])).sqrt()
-        self.logits[seen] -= self.lr * unbiased / (spread + GUARD)
+        self.logits[seen] -= self.lr * adam(slope, seen, self.moments, self.updates)
 
     def extra_repr(self) -> str:
         return f"lr={self.lr}, decay={self.decay}, learn_from={self.learn_from!r}"

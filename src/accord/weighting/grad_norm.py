@@ -11,12 +11,11 @@ from torch import Tensor
 from accord.balancer import DirectWeighting
 from accord.errors import ConfigurationError
 from accord.method import Method
+from accord.weighting.adam import adam
 from accord.weighting.share import check_tasks, observed, share
 
 # No step of the weights may take a task out of training, or turn it round.
 FLOOR = 1e-3
-# Adam's decay rates and its guard, in units of the mean gradient norm.
-FIRST, SECOND, GUARD = 0.9, 0.999, 1e-8
 
 
 class GradNorm(DirectWeighting):
@@ -113,13 +112,7 @@ class GradNorm(DirectWeighting):
         if not bool(mean > 0):
             return
         slope = torch.sign(weighted - mean * rates**self.alpha) * norms / mean
-        self.updates[mask] += 1
-        first = FIRST * self.moments[0, mask] + (1 - FIRST) * slope
-        second = SECOND * self.moments[1, mask] + (1 - SECOND) * slope**2
-        self.moments[0, mask], self.moments[1, mask] = first, second
-        unbiased = first / (1 - FIRST ** self.updates[mask])
-        spread = (second / (1 - SECOND ** self.updates[mask])).sqrt()
-        moved = (weights - self.lr * unbiased / (spread + GUARD)).clamp(min=FLOOR)
+        moved = (weights - self.lr * adam(slope, mask, self.moments, self.updates)).clamp(min=FLOOR)
         self.weights[mask] = moved * (weights.sum() / moved.sum())
 
     def extra_repr(self) -> str:
