@@ -85,10 +85,10 @@ class RepMTL:
                 "channels, and come out of the trunk with its graph"
             )
         found = [_saliency(loss, representation) for loss in _scalars(losses)]
-        present = [saliency.movedim(self.channels, 1).flatten(2) for saliency in found if saliency is not None]
+        present = [saliency.movedim(self.channels, 1) for saliency in found if saliency is not None]
         if not present:
             return representation.new_zeros(())
-        saliencies = torch.stack([part if part.ndim == 3 else part[..., None] for part in present])
+        saliencies = torch.stack([saliency.reshape(*saliency.shape[:2], -1) for saliency in present])
         return self.entropy * entropy_of(saliencies) + self.alignment * misalignment(saliencies, self.temperature)
 
     def __repr__(self) -> str:
