@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from accord.balancer import Balancer
-from accord.engines import backward, gramian
+from accord.engines import backward
 from accord.training.checkpoint import load_checkpoint, save_checkpoint
+from accord.training.conflict import Conflict, measure
 from accord.training.evaluate import validation_metrics
 from accord.training.history import Clock, History
 from accord.training.interrupt import Stop
@@ -126,7 +127,8 @@ class Trainer:
     def _step(self, rows: Tensor) -> None:
         problem = self.problem
         losses = problem.losses(rows)
-        self._measure_conflict(losses)
+        conflict = self._conflict(losses)
+        factor = rate_factor(self.training, self.clock.step, self.total_steps)
         step = backward(
             losses,
             problem.shared,
@@ -139,28 +141,23 @@ class Trainer:
             if losses[task] is not None:
                 self.skipped[task] = self.skipped.get(task, 0) + 1
         if clip_gradients(problem.model, self.training.clip_norm):
-            self.optimizer.step(rate_factor(self.training, self.clock.step, self.total_steps))
+            self.optimizer.step(factor)
         else:
             self.skipped["(all)"] = self.skipped.get("(all)", 0) + 1
         self.optimizer.zero_grad()
+        for name, value, task, other in conflict.rows(step, factor * self.training.learning_rate) if conflict else ():
+            self.history.add(self.name, self.clock, "train", name, value, task, other)
         self.meter.add(losses, step.weights)
         self.epoch_meter.add(losses, None)
         self.clock.step += 1
         self.clock.rows += len(rows)
         self.offset += 1
 
-    def _measure_conflict(self, losses: Mapping[str, Tensor | None]) -> None:
-        """Record the cosines between the tasks' gradients now and then; cheap, because rare."""
-        present = {name: loss for name, loss in losses.items() if loss is not None}
-        if self.clock.step % max(10, self.total_steps // CONFLICTS_PER_RUN) or len(present) < 2:
-            return
-        inner = gramian(present, self.problem.last_shared)
-        norms = inner.diagonal().sqrt()
-        cosines = inner / (norms[:, None] * norms[None, :]).clamp_min(torch.finfo(inner.dtype).tiny)
-        names = list(present)
-        for i, first in enumerate(names):
-            for j in range(i + 1, len(names)):
-                self.history.add(self.name, self.clock, "train", "cosine", cosines[i, j].item(), first, names[j])
+    def _conflict(self, losses: Mapping[str, Tensor | None]) -> Conflict | None:
+        """Measure how the tasks conflict now and then; cheap, because rare."""
+        if self.clock.step % max(10, self.total_steps // CONFLICTS_PER_RUN):
+            return None
+        return measure(losses, self.problem, layers=self.balancing.conflict == "layers")
 
     def _after_step(self) -> None:
         if self.offset % max(1, self.steps_per_epoch // LOGS_PER_EPOCH) == 0 or self.offset == self.steps_per_epoch:

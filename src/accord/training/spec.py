@@ -85,11 +85,14 @@ class BalancingSpec:
         method: name of a method of the ``weighting`` or ``aggregation`` room; ``fixed`` is plain averaging.
         options: its constructor's arguments.
         engine: how gradients of single objectives are computed.
+        conflict: where gradients are compared for the history, 40 times a run: in the ``last`` shared layer, or in all
+            ``layers`` by themselves too, for which each time costs about a backward per task.
     """
 
     method: str = "fixed"
     options: Mapping[str, Any] = field(default_factory=dict)
     engine: str = "auto"
+    conflict: Literal["last", "layers"] = "last"
 
 
 @dataclass(frozen=True)
