@@ -1,126 +1,134 @@
-"""Gradients of a layer's parameters by task, from one gradient that carries all tasks' samples."""
+"""Gradients by task of parameters that are small, from one gradient that carries all tasks' samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from accord.engines._layout import kind
-from accord.engines._samples import Samples
+from accord.engines._convolutions import Convolution
+from accord.engines._layers import by_task as product_by_task
+from accord.engines._layout import ELEMENTWISE, kind, sample_axis
+from accord.engines._samples import Rows, Samples
 
 # A rule returns, by input of the node, the gradients [T, ...] of the parameters among them.
 Found = dict[int, Tensor]
 
 
-def by_task(node: Node, gradient: Tensor, layout: int, samples: Samples, owned: list[int]) -> Found | None:
-    """Return the gradients of the inputs ``owned`` of ``node`` by task; ``None`` where no rule knows the layer."""
-    if kind(node) == "Addmm" and owned == [0]:
-        return {0: samples.total(gradient, samples.of(tuple(gradient.shape), layout))}
-    if kind(node) == "Add":
-        return _bias(node, gradient, layout, samples, owned)
-    rule = _RULES.get(kind(node))
-    return None if rule is None else rule(node, gradient, layout, samples)
+def by_task(
+    node: Node, gradient: Tensor, layout: int, samples: Samples, owned: Sequence[int], raw: Sequence[Tensor | None]
+) -> Found:
+    """Return the gradients of the inputs ``owned`` of ``node`` by task, as far as some rule knows them.
+
+    Args:
+        node: an operation.
+        gradient: of its first output.
+        layout: that of its output.
+        samples: the batch.
+        owned: which of its inputs are parameters.
+        raw: for elementwise operations, what the node returned; empty for others.
+    """
+    name, tasks = kind(node), samples.of(tuple(gradient.shape), layout)
+    if name in ELEMENTWISE:
+        axis = sample_axis(gradient.shape, layout, len(samples.task))
+        return {} if axis is None else _elementwise(node, gradient, axis[0], tasks, owned, raw)
+    rule = _RULES.get(name)
+    return {} if rule is None else rule(node, gradient, tasks, owned)
 
 
-def _bias(node: Node, gradient: Tensor, layout: int, samples: Samples, owned: list[int]) -> Found | None:
-    """Sum over each task's samples where a parameter was added that varies over no axis up to the samples' own."""
-    if node._saved_alpha != 1:  # pyright: ignore
-        return None
-    task = samples.of(tuple(gradient.shape), layout)
-    axis = next(i for i in range(gradient.ndim) if prod(gradient.shape[: i + 1]) == len(task))
-    edges = [node.next_functions[i] for i in owned]
-    if any(child is None or len(child._input_metadata[port].shape) >= gradient.ndim - axis for child, port in edges):
-        return None
-    sums = samples.total(gradient.reshape(len(task), -1), task).view(-1, *gradient.shape[axis + 1 :])
-    return dict.fromkeys(owned, sums)
-
-
-def _linear(node: Node, gradient: Tensor, layout: int, samples: Samples) -> Found | None:
-    bias = kind(node) == "Addmm"
-    rows = getattr(node, "_saved_mat1" if bias else "_saved_self", None)
-    if rows is None or (bias and node._saved_alpha != 1):  # pyright: ignore
-        return None
-    task = samples.of(tuple(gradient.shape), layout)
-    order = task.argsort(stable=True)
-    sizes = torch.bincount(task, minlength=samples.tasks + 1).tolist()[: samples.tasks]
-    inside = order[: sum(sizes)]
-    lefts, rights = rows[inside].split(sizes), gradient[inside].split(sizes)
-    weights = torch.stack([left.T @ right for left, right in zip(lefts, rights, strict=True)])
-    return {0: samples.total(gradient, task), 2: weights} if bias else {1: weights}
-
-
-def _convolution(node: Node, gradient: Tensor, layout: int, samples: Samples) -> Found:
-    saved = node  # its attributes are made at run time
-    inputs, weight = saved._saved_input, saved._saved_weight  # pyright: ignore
-    sizes = saved._saved_bias_sym_sizes_opt  # pyright: ignore
-    has_bias = node.next_functions[2][0] is not None
-    task = samples.of(tuple(gradient.shape), layout)
-    weights, biases = [], []
-    for t in range(samples.tasks):
-        mine = (task == t).nonzero().squeeze(1)
-        if not len(mine):
-            weights.append(torch.zeros_like(weight))
-            biases.append(gradient.new_zeros(gradient.shape[1]))
+def _elementwise(
+    node: Node, gradient: Tensor, axis: int, tasks: Rows, owned: Sequence[int], raw: Sequence[Tensor | None]
+) -> Found:
+    """Sum over each task's samples where a parameter was broadcast over the samples' axis and those before it."""
+    found: Found = {}
+    for i in owned:
+        child, port = node.next_functions[i]
+        values = gradient if kind(node) == "Expand" else raw[i]
+        if child is None or values is None or values.shape != gradient.shape:
             continue
-        _, by_weight, by_bias = torch.ops.aten.convolution_backward(
-            gradient[mine],
-            inputs[mine],
-            weight,
-            sizes,
-            saved._saved_stride,  # pyright: ignore
-            saved._saved_padding,  # pyright: ignore
-            saved._saved_dilation,  # pyright: ignore
-            saved._saved_transposed,  # pyright: ignore
-            saved._saved_output_padding,  # pyright: ignore
-            saved._saved_groups,  # pyright: ignore
-            [False, True, has_bias],
-        )
-        weights.append(by_weight)
-        biases.append(by_bias)
-    return {1: torch.stack(weights), 2: torch.stack(biases)} if has_bias else {1: torch.stack(weights)}
+        shape = tuple(int(size) for size in child._input_metadata[port].shape)
+        padded = (1,) * (gradient.ndim - len(shape)) + shape
+        if prod(padded[: axis + 1]) == 1:
+            tail = gradient.shape[axis + 1 :]
+            rows = values.reshape(len(tasks.task), *tail)
+            broadcast = [k for k, size in enumerate(padded[axis + 1 :], start=1) if size == 1 and tail[k - 1] != 1]
+            rows = rows.sum(broadcast) if broadcast else rows
+            found[i] = tasks.total(rows.flatten(1) if rows.ndim > 1 else rows[:, None]).view(-1, *shape)
+    return found
 
 
-def _layer_norm(node: Node, gradient: Tensor, layout: int, samples: Samples) -> Found:
+def _linear(node: Node, gradient: Tensor, tasks: Rows, owned: Sequence[int]) -> Found:
+    """Return the weight's and the bias's where the weight is not held as a layer, as when it is used twice."""
+    bias, found = kind(node) == "Addmm", Found()
+    if bias and (node._saved_alpha != 1 or node._saved_beta != 1):  # pyright: ignore
+        return found
+    inputs = getattr(node, "_saved_mat1" if bias else "_saved_self", None)
+    if bias and 0 in owned:
+        found[0] = tasks.total(gradient)
+    if inputs is not None and 1 + bias in owned:
+        found[1 + bias] = product_by_task(inputs, gradient, tasks)
+    return found
+
+
+def _convolution(node: Node, gradient: Tensor, tasks: Rows, owned: Sequence[int]) -> Found:
+    found = {2: tasks.total(gradient.flatten(2).sum(2))} if 2 in owned else {}
+    if 1 in owned:
+        shape = node._saved_weight.shape  # pyright: ignore[reportAttributeAccessIssue]
+        found[1] = Convolution(node, gradient, tasks, room=True).rows().view(-1, *shape)
+    return found
+
+
+def _layer_norm(node: Node, gradient: Tensor, tasks: Rows, _: Sequence[int]) -> Found:
     shape = tuple(int(size) for size in node._saved_normalized_shape)  # pyright: ignore
     mean, scale = node._saved_result1, node._saved_result2  # pyright: ignore
-    normal = (node._saved_input - mean) * scale  # pyright: ignore
-    task = samples.of(tuple(gradient.shape), layout)
-    rows = len(task)
-    products, plain = (gradient * normal).reshape(rows, -1, *shape), gradient.reshape(rows, -1, *shape)
-    pairs = enumerate((products.sum(1), plain.sum(1)), start=1)
-    return {i: samples.total(values.flatten(1), task).view(-1, *shape) for i, values in pairs}
+    normal = (node._saved_input - mean).mul_(scale).mul_(gradient)  # pyright: ignore
+    sums = [values.reshape(len(tasks.task), -1, *shape).sum(1) for values in (normal, gradient)]
+    return {i: tasks.total(values.flatten(1)).view(-1, *shape) for i, values in enumerate(sums, start=1)}
 
 
-def _embedding(node: Node, gradient: Tensor, layout: int, samples: Samples) -> Found | None:
-    if node._saved_scale_grad_by_freq or node._saved_sparse:  # pyright: ignore
-        return None
-    indices = node._saved_indices.reshape(-1)  # pyright: ignore
-    rows, width = int(node._saved_weight_sym_argsize_0), gradient.shape[-1]  # pyright: ignore
-    task = samples.of(tuple(gradient.shape), layout)
-    task = task.repeat_interleave(len(indices) // len(task))
-    table = gradient.new_zeros(samples.tasks + 1, rows, width)
-    table.view(-1, width).index_add_(0, task * rows + indices, gradient.reshape(-1, width))
-    padding = node._saved_padding_idx  # pyright: ignore
-    if 0 <= padding < rows:
-        table[:, padding] = 0
-    return {0: table[: samples.tasks]}
+def _rms_norm(node: Node, gradient: Tensor, tasks: Rows, _: Sequence[int]) -> Found:
+    shape = tuple(int(size) for size in node._saved_normalized_shape)  # pyright: ignore
+    normal = node._saved_input * node._saved_result1 * gradient  # pyright: ignore
+    return {1: tasks.total(normal.reshape(len(tasks.task), -1, *shape).sum(1).flatten(1)).view(-1, *shape)}
 
 
-_RULES: dict[str, Callable[[Node, Tensor, int, Samples], Found | None]] = {
+def _group_norm(node: Node, gradient: Tensor, tasks: Rows, _: Sequence[int]) -> Found:
+    mean, scale = node._saved_result1, node._saved_result2  # pyright: ignore
+    each = gradient.shape[1] // mean.shape[1]
+    return _channels(node, gradient, mean.repeat_interleave(each, 1), scale.repeat_interleave(each, 1), tasks)
+
+
+def _batch_norm(node: Node, gradient: Tensor, tasks: Rows, _: Sequence[int]) -> Found:
+    """Of batch normalisation with frozen statistics; the other kind has been refused."""
+    scale = (node._saved_running_var + node._saved_eps).rsqrt()  # pyright: ignore
+    return _channels(node, gradient, node._saved_running_mean, scale, tasks)  # pyright: ignore
+
+
+def _channels(node: Node, gradient: Tensor, mean: Tensor, scale: Tensor, tasks: Rows) -> Found:
+    """Return those of a norm's factor and offset per channel, given its ``mean`` and ``scale`` ``[N or 1, C]``."""
+    plain = gradient.flatten(2).sum(2) if gradient.ndim > 2 else gradient
+    crossed = gradient * node._saved_input  # pyright: ignore
+    crossed = crossed.flatten(2).sum(2) if gradient.ndim > 2 else crossed
+    return {1: tasks.total((crossed - mean * plain) * scale), 2: tasks.total(plain)}
+
+
+_RULES: dict[str, Callable[[Node, Tensor, Rows, Sequence[int]], Found]] = {
     "Addmm": _linear,
     "Mm": _linear,
     "Convolution": _convolution,
     "NativeLayerNorm": _layer_norm,
-    "Embedding": _embedding,
+    "FusedRmsNorm": _rms_norm,
+    "NativeGroupNorm": _group_norm,
+    "NativeBatchNorm": _batch_norm,
+    "CudnnBatchNorm": _batch_norm,
 }
 
 
 def masked(gradient: Tensor, layout: int, samples: Samples) -> list[Tensor]:
     """Return ``gradient`` T times, each with one task's samples only: the way for parameters that no rule knows."""
-    task = samples.of(tuple(gradient.shape), layout)
-    rows = gradient.reshape(len(task), -1)
-    return [torch.where((task == t)[:, None], rows, 0).view(gradient.shape) for t in range(samples.tasks)]
+    tasks = samples.of(tuple(gradient.shape), layout)
+    rows = gradient.reshape(len(tasks.task), -1)
+    return [torch.where((tasks.task == t)[:, None], rows, 0).view(gradient.shape) for t in range(samples.tasks)]

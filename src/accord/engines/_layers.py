@@ -1,124 +1,146 @@
-"""Linear layers whose samples belong to different tasks: their weights' gradients without forming them."""
+"""Layers whose samples belong to different tasks: the Gramian and the update of their weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
-from accord.engines._engine import Derivatives, columns
+from accord.engines._costs import Way
 from accord.engines._products import products, wide
-from accord.engines._rows import combine, empty_rows
-from accord.engines._samples import Samples
+from accord.engines._rows import combine
+from accord.engines._samples import Rows
+
+_BLOCK = 128  # rows whose products with all later ones are formed at a time
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """What a linear layer read and the gradient of what it gave, with the task of each row.
+class Layer(ABC):
+    """A weight that one operation used, held as what the operation read and the gradient of what it gave."""
 
-    Attributes:
-        inputs: ``X [R, in]``.
-        gradient: ``D [R, out]``.
-        task: ``[R]``, T for rows that no task uses.
-        samples: the batch.
-        upright: whether the weight is stored ``[out, in]`` rather than ``[in, out]``.
+    @abstractmethod
+    def gramian(self) -> Tensor:
+        """Return the Gramian ``[T, T]`` of the weight's gradients by task, float64."""
+
+    @abstractmethod
+    def combine(self, weights: Tensor) -> Tensor:
+        """Return the weighted sum over tasks of the weight's gradients ``[n]``; tasks of weight 0 are left out."""
+
+    @abstractmethod
+    def jacobian(self) -> Tensor:
+        """Return the weight's gradient by task ``[T, n]``."""
+
+    @abstractmethod
+    def held(self) -> int:
+        """Return how many bytes are kept for the update beside what autograd saved."""
+
+
+class Product(Layer):
+    """A weight whose gradient is a product of what was read and the gradient of what was given, over R rows.
+
+    Args:
+        tasks: those of the R rows.
+        way: how the Gramian is found; ``"keep"`` keeps one gradient per task for the update.
     """
 
-    inputs: Tensor
-    gradient: Tensor
-    task: Tensor
-    samples: Samples
-    upright: bool
+    def __init__(self, tasks: Rows, way: Way) -> None:
+        self.tasks, self.way = tasks, way
+        self._kept: Tensor | None = None
 
-    @torch.no_grad()
+    @abstractmethod
     def rows(self) -> Tensor:
-        """Return the weight's gradient by task ``[T, in out]``: one product over each task's rows."""
-        left, right = (self.gradient, self.inputs) if self.upright else (self.inputs, self.gradient)
-        found = left.new_empty(self.samples.tasks, left.shape[1], right.shape[1])
-        order = self.task.argsort(stable=True)
-        sizes = torch.bincount(self.task, minlength=len(found) + 1).tolist()
-        for out, a, b in zip(found, left[order].split(sizes), right[order].split(sizes), strict=False):
-            torch.mm(a.T, b, out=out)
-        return found.flatten(1)
+        """Return the weight's gradient by task ``[T, n]``."""
 
-    @torch.no_grad()
-    def combine(self, weights: Tensor) -> Tensor:
-        """Return the weighted sum over tasks of the weight's gradients ``[in out]``: one product over all rows."""
-        scale = torch.cat([weights, weights.new_zeros(1)]).to(self.gradient)[self.task][:, None]
-        scaled = torch.where(scale == 0, 0, self.gradient * scale)
-        product = scaled.T @ self.inputs if self.upright else self.inputs.T @ scaled
-        return product.reshape(-1)
+    @abstractmethod
+    def descend(self, scale: Tensor) -> Tensor:
+        """Return the weight's gradient ``[n]`` with row r of what was given multiplied by ``scale [R]``."""
+
+    @abstractmethod
+    def sides(self) -> tuple[Tensor, Tensor]:
+        """Return ``X [R, in]`` and ``D [R, out]`` whose product is the weight's gradient, entries in any order."""
 
     @torch.no_grad()
     def gramian(self) -> Tensor:
-        """Return the Gramian ``[T, T]`` of the weight's gradients by task, float64, the cheaper of two ways.
-
-        Between samples it takes ``R² (in + out)`` multiplications whatever T is, between tasks ``in out (R + T²/2)``.
-        """
-        count, (total, inner), outer = self.samples.tasks, self.inputs.shape, self.gradient.shape[1]
-        present = torch.bincount(self.task, minlength=count + 1)[:count] > 0
-        if total * total * (inner + outer) < inner * outer * (total + count * count // 2):
+        present = self.tasks.present()
+        if self.way == "samples":
             found = self._between_samples()
             squares = found.diagonal()
             if bool((((squares > 1e-20) & squares.isfinite()) | ~present.to(found.device)).all()):
                 return found
-        return products([self.rows()], present)  # rescales where squares leave float32
+        rows = self.rows()
+        if self.way == "keep":
+            self._kept = rows
+        return products([rows], present)  # rescales where squares leave float32
+
+    @torch.no_grad()
+    def combine(self, weights: Tensor) -> Tensor:
+        return self.descend(self.tasks.spread(weights)) if self._kept is None else combine(weights, self._kept)
+
+    @torch.no_grad()
+    def jacobian(self) -> Tensor:
+        return self.rows() if self._kept is None else self._kept
+
+    def held(self) -> int:
+        return 0 if self._kept is None else self._kept.numel() * self._kept.element_size()
 
     def _between_samples(self) -> Tensor:
-        inputs, gradient = _single(self.inputs), _single(self.gradient)
-        near = (inputs @ inputs.T).mul_(gradient @ gradient.T)
-        return self.samples.total(self.samples.total(near, self.task).T, self.task).to(wide(near.device), torch.float64)
+        """Return the Gramian from ``<x, x'> <d, d'>`` over pairs of rows, each pair once."""
+        inputs, gradient = (single(side) for side in self.sides())
+        count = len(inputs)
+        near = inputs.new_empty(count, count)
+        for start in range(0, count, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            products_of = inputs[block] @ inputs[start:].T
+            near[block, start:] = products_of.mul_(gradient[block] @ gradient[start:].T)
+            near[start + _BLOCK :, block] = near[block, start + _BLOCK :].T
+        total = self.tasks.total(self.tasks.total(near).T.contiguous())
+        return total.to(wide(near.device), torch.float64)
 
 
-class LayeredRows(Derivatives):
-    """Gradients by task where some parameters are held as :class:`Layer` instead of rows; no second pass is needed."""
+class Linear(Product):
+    """The weight of a linear layer.
 
-    def __init__(
-        self,
-        parameters: Sequence[Tensor],
-        blocks: list[Tensor | Layer | None],
-        heads: list[tuple[Tensor | None, ...]],
-        active: Tensor,
-        groups: Sequence[Sequence[int]] = (),
-    ) -> None:
-        self._parameters, self._blocks, self._active, self._groups = parameters, blocks, active, groups
-        self.heads = heads
+    Args:
+        inputs: ``X [R, in]``.
+        gradient: ``D [R, out]``.
+        rows: the tasks of the R rows.
+        way: how the Gramian is found.
+        upright: whether the weight is stored ``[out, in]`` rather than ``[in, out]``.
+    """
 
-    def gramian(self) -> Tensor:
-        return self._gramian(self._blocks)
+    def __init__(self, inputs: Tensor, gradient: Tensor, rows: Rows, way: Way, upright: bool) -> None:
+        super().__init__(rows, way)
+        self.inputs, self.gradient = inputs, gradient
+        self.upright = upright
 
-    def gramians(self) -> Tensor:
-        return torch.stack([self._gramian([self._blocks[i] for i in group]) for group in self._groups])
+    def rows(self) -> Tensor:
+        left, right = (self.gradient, self.inputs) if self.upright else (self.inputs, self.gradient)
+        return by_task(left, right, self.tasks).flatten(1)
 
-    def _gramian(self, blocks: Sequence[Tensor | Layer | None]) -> Tensor:
-        total = products([block for block in blocks if isinstance(block, Tensor)], self._active)
-        for block in blocks:
-            if isinstance(block, Layer):
-                total += block.gramian()
-        return total
+    def descend(self, scale: Tensor) -> Tensor:
+        scaled = scaled_rows(self.gradient, scale[:, None])
+        return (scaled.T @ self.inputs if self.upright else self.inputs.T @ scaled).reshape(-1)
 
-    def direction(self, weights: Tensor) -> list[Tensor | None]:
-        return [_combined(block, weights) for block in self._blocks]
-
-    def directions(self, weights: Tensor) -> list[Tensor | None]:
-        rows = {i: own for own, group in zip(weights, self._groups, strict=True) for i in group}
-        return [_combined(block, rows[i]) for i, block in enumerate(self._blocks)]
-
-    def jacobian(self) -> Tensor:
-        whole = empty_rows(len(self._active), self._parameters)
-        for block, part in zip(self._blocks, columns(self._parameters), strict=True):
-            if block is not None:
-                whole[:, part] = block.rows() if isinstance(block, Layer) else block
-        return _single(whole)
+    def sides(self) -> tuple[Tensor, Tensor]:
+        return self.inputs, self.gradient
 
 
-def _combined(block: Tensor | Layer | None, weights: Tensor) -> Tensor | None:
-    if isinstance(block, Layer):
-        return block.combine(weights)
-    return None if block is None else combine(weights, block)
+def by_task(left: Tensor, right: Tensor, tasks: Rows) -> Tensor:
+    """Return ``[T, a, b]``, the products ``left.T @ right`` of ``left [R, a]`` and ``right [R, b]`` by task."""
+    if tasks.even:
+        return torch.bmm(left.unflatten(0, (-1, tasks.even)).mT, right.unflatten(0, (-1, tasks.even)))
+    found = left.new_empty(len(tasks.sizes), left.shape[1], right.shape[1])
+    for out, a, b in zip(found, tasks.pieces(left), tasks.pieces(right), strict=True):
+        torch.mm(a.T, b, out=out)
+    return found
 
 
-def _single(values: Tensor) -> Tensor:
+def scaled_rows(gradient: Tensor, scale: Tensor) -> Tensor:
+    """Return ``gradient * scale``, zero where ``scale`` is, whatever ``gradient`` is there."""
+    scaled = gradient * scale.to(gradient)
+    return scaled.masked_fill_(scale == 0, 0) if bool((scale == 0).any()) else scaled
+
+
+def single(values: Tensor) -> Tensor:
+    """Return ``values``, at least float32."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -12,13 +12,16 @@ from math import prod
 
 from torch.autograd.graph import Node
 
+from accord.engines._picks import signed
 from accord.errors import ConfigurationError
 
 # Not functions of one entry each, but of one sample each: masks and broadcast operands included.
-_ELEMENTWISE = frozenset(
+ELEMENTWISE = frozenset(
     (
         *("Abs", "Add", "Alias", "Clamp", "ClampMin", "ClampMax", "Clone", "Cos", "Div", "Elu", "Erf", "Exp", "Expand"),
         *("Expm1", "Gelu", "Hardswish", "Hardtanh", "LeakyRelu", "Log", "Log1P", "LogSigmoid", "MaskedFill", "Mish"),
+        *("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits", "HuberLoss", "KlDiv", "Lerp", "Maximum", "Minimum"),
+        *("MseLoss", "SmoothL1Loss", "SoftMarginLoss", "Tan", "Atan", "Sinh", "Cosh", "Log2", "Log10", "Sgn"),
         *("Mul", "NativeDropout", "Neg", "Pow", "Reciprocal", "Relu", "Rsqrt", "Rsub", "Sigmoid", "Silu", "Sin"),
         *("Softplus", "Sqrt", "Sub", "Tanh", "Threshold", "ToCopy", "Where"),
     )
@@ -26,6 +29,7 @@ _ELEMENTWISE = frozenset(
 _RESHAPING = frozenset(("View", "UnsafeView", "ReshapeAlias", "Unsqueeze", "Squeeze"))
 _SPATIAL = frozenset(
     (
+        *("AvgPool3D", "MaxPool3DWithIndices", "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad2D"),
         *("Convolution", "AvgPool2D", "AdaptiveAvgPool2D", "MkldnnAdaptiveAvgPool2D", "MaxPool2DWithIndices"),
         *("ConstantPadNd", "NativeGroupNorm", "UpsampleNearest2D", "UpsampleBilinear2D"),
     )
@@ -33,6 +37,7 @@ _SPATIAL = frozenset(
 _ATTENTION = frozenset(
     f"ScaledDotProduct{way}Attention" + on for way, on in (("Flash", "ForCpu"), ("Flash", ""), ("Efficient", ""))
 )
+_BATCH_NORMS = frozenset(("NativeBatchNorm", "CudnnBatchNorm"))  # with frozen statistics only
 _NORMS = frozenset(("NativeLayerNorm", "FusedRmsNorm"))
 _SOFTMAX = frozenset(("Softmax", "SafeSoftmax", "LogSoftmax"))
 
@@ -79,11 +84,14 @@ def _apart(
     node: Node, axis: int, lead: int, shape: tuple[int, ...], below: list[tuple[int, ...] | None]
 ) -> list[int | None] | None:
     """Return the layouts of the inputs of an operation that keeps samples apart, ``None`` for others."""
-    name, rest = kind(node), [None] * (len(below) - 1)
-    if name in _ELEMENTWISE:
+    name = kind(node)
+    rest: list[int | None] = [None] * (len(below) - 1)
+    if name in ELEMENTWISE:
         return [_SAME if _holds(part, shape, axis) else None for part in below]
-    if axis == 0 and (name in _SPATIAL or name == "Mm"):
+    if axis == 0 and (name in _SPATIAL or name == "Mm" or (name in _BATCH_NORMS and not node._saved_training)):  # pyright: ignore
         return [_SAME, *rest]
+    if axis == 0 and name == "NllLoss" and len(shape) == 1:
+        return [_SAME]
     if axis == 0 and name in ("Addmm", "Bmm"):
         return [None, _SAME, None] if name == "Addmm" else [_SAME, _SAME]
     if name in _ATTENTION and axis < 2:
@@ -94,13 +102,26 @@ def _apart(
         return [_SAME, *rest]
     if name == "Embedding" and axis < len(shape) - 1:
         return [None]
+    if name == "EmbeddingBag" and axis == 0:
+        return [None, *rest]
+    if name in ("Cat", "Stack"):
+        return _joined(node, axis, lead, below)
     source = _source(node, name, axis, shape, below[0] or ())
     return None if source is None else [prod((below[0] or ())[:source]) * lead]
 
 
+def _joined(node: Node, axis: int, lead: int, below: list[tuple[int, ...] | None]) -> list[int | None] | None:
+    """Return the layouts of tensors that were put side by side along another axis than the samples'."""
+    ndim = next(len(part) for part in below if part is not None) + (kind(node) == "Stack")
+    along = _axis(node._saved_dim, range(ndim))  # pyright: ignore
+    if along == axis:
+        return None
+    source = axis - 1 if kind(node) == "Stack" and along < axis else axis
+    return [None if part is None else prod(part[:source]) * lead for part in below]
+
+
 def _axis(saved: int, shape: Sequence[int]) -> int:
-    # Negative axes come back from autograd as unsigned numbers.
-    return (saved - 2**64 if saved >= 2**63 else saved) % len(shape)
+    return signed(saved) % len(shape)
 
 
 def _holds(part: tuple[int, ...] | None, shape: tuple[int, ...], axis: int) -> bool:
@@ -121,6 +142,8 @@ def _source(node: Node, name: str, axis: int, shape: tuple[int, ...], below: tup
         return axis + (_axis(node._saved_dim, below) <= axis)  # pyright: ignore
     if name == "Slice":
         return axis if _axis(node._saved_dim, below) != axis else None  # pyright: ignore
+    if name in ("Split", "SplitWithSizes", "Unbind"):
+        return axis if _axis(node._saved_dim, below) > axis else None  # pyright: ignore
     if name in ("Mean", "Sum") and getattr(node, "_saved_dim", None):
         dropped = {_axis(dim, below) for dim in node._saved_dim}  # pyright: ignore
         kept = [i for i in range(len(below)) if node._saved_keepdim or i not in dropped]  # pyright: ignore

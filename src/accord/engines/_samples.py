@@ -1,79 +1,96 @@
-"""Which task each sample of a batch belongs to, and sums over the samples of each task."""
+"""Which task each sample of a batch belongs to, and sums and pieces of tensors by task."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from math import prod
 
 import torch
 from torch import Tensor
 
 from accord.engines._layout import sample_axis
-from accord.engines._split import Split
-from accord.errors import ConfigurationError
 
 
-@dataclass(frozen=True, slots=True)
+class Rows:
+    """The tasks of R rows, and how to take tensors of so many rows apart.
+
+    Attributes:
+        task: ``[R]`` task of each row; T for rows that no task uses.
+        sizes: by task, how many rows it has.
+        order: ``[R]`` rows by task, unused ones last; ``None`` where they are in that order already.
+    """
+
+    def __init__(self, task: Tensor, sizes: list[int], ordered: bool) -> None:
+        self.task, self.sizes = task, sizes
+        self.order = None if ordered else task.argsort(stable=True)
+        self._used = sum(sizes)
+
+    @property
+    def even(self) -> int:
+        """Return how many rows each task has where all have the same, all rows are used and they are in order."""
+        same = len(set(self.sizes)) == 1 and self._used == len(self.task)
+        return self.sizes[0] if self.order is None and same else 0
+
+    def present(self) -> Tensor:
+        """Return ``[T]``, whether each task has rows."""
+        return torch.tensor([size > 0 for size in self.sizes], device=self.task.device)
+
+    def spread(self, weights: Tensor) -> Tensor:
+        """Return ``[R]``, each row's entry of ``weights [T]``; 0 for rows that no task uses."""
+        return torch.cat([weights, weights.new_zeros(1)]).to(self.task.device)[self.task]
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return ``[T, n]``, the sums of the rows ``values [R, n]`` of each task."""
+        if self.even == 1:
+            return values
+        if self.even:
+            return values.unflatten(0, (-1, self.even)).sum(1)
+        count = len(self.sizes)
+        return values.new_zeros(count + 1, values.shape[1]).index_add_(0, self.task, values)[:count]
+
+    def finer(self, each: int) -> Rows:
+        """Return the tasks of ``each`` times as many rows, where every one of these is followed by its copies."""
+        return Rows(self.task.repeat_interleave(each), [size * each for size in self.sizes], self.order is None)
+
+    def take(self, places: Tensor) -> Rows:
+        """Return the tasks of the rows at ``places``, which may repeat."""
+        task = self.task[places]
+        return Rows(task, torch.bincount(task, minlength=len(self.sizes) + 1).tolist()[: len(self.sizes)], False)
+
+    def pieces(self, values: Tensor) -> Iterator[Tensor]:
+        """Yield the rows of ``values`` ``[R, ...]`` of each task, copied just before they are used where they must."""
+        if self.order is None:
+            yield from values[: self._used].split(self.sizes)
+            return
+        for places in self.order[: self._used].split(self.sizes):
+            yield values.index_select(0, places)
+
+
 class Samples:
     """The tasks of a batch of N samples.
 
-    Attributes:
+    Args:
         task: ``[N]`` task of each sample; T for samples that no task uses.
         tasks: T.
     """
 
-    task: Tensor
-    tasks: int
+    def __init__(self, task: Tensor, tasks: int) -> None:
+        self.task, self.tasks = task, tasks
+        self.sizes = torch.bincount(task, minlength=tasks + 1).tolist()[:tasks]
+        self._ordered = bool((task[1:] >= task[:-1]).all())
+        self._known: dict[tuple[int, int], Rows] = {}
 
-    def of(self, shape: tuple[int, ...], layout: int) -> Tensor:
-        """Return the task of each slice along the sample axis and what precedes it, for a tensor of that layout."""
+    def of(self, shape: tuple[int, ...], layout: int) -> Rows:
+        """Return the tasks of the slices along the sample axis and what precedes it, for a tensor of that layout."""
         found = sample_axis(shape, layout, len(self.task))
         assert found is not None  # trace() has refused the node otherwise
-        slices = prod(shape[: found[0] + 1])
-        return self.task.repeat_interleave(slices // (layout * len(self.task))).repeat(layout)
+        return self.rows(prod(shape[: found[0] + 1]), layout)
 
-    def total(self, values: Tensor, task: Tensor) -> Tensor:
-        """Return ``[T, n]``, the sums of the rows ``values [R, n]`` of each task."""
-        return values.new_zeros(self.tasks + 1, values.shape[1]).index_add_(0, task, values)[: self.tasks]
-
-
-def assign(parts: Split, names: tuple[str, ...]) -> tuple[Samples, list[Tensor]]:
-    """Read off the gradients at the border which task each sample belongs to.
-
-    Returns:
-        The samples, and at each place of the border one gradient that carries all tasks.
-
-    Raises:
-        ConfigurationError: a sample is used by two tasks; both are named.
-    """
-    places = [edge.node._input_metadata[edge.output_nr] for edge in parts.border]
-    count = min((int(place.shape[0]) if len(place.shape) else 1 for place in places), default=1)
-    for place in places:
-        if not len(place.shape) or place.shape[0] % count:
-            raise ConfigurationError(
-                f"a tensor of shape {list(place.shape)} that the heads read has no axis of {count} samples first; "
-                'use engine="gramian"'
-            )
-    merged = [torch.zeros(tuple(place.shape), dtype=place.dtype, device=place.device) for place in places]
-    task = torch.full((count,), len(names), dtype=torch.long, device=merged[0].device if merged else None)
-    for t, cotangents in enumerate(parts.cotangents):
-        for gradient, whole in zip(cotangents, merged, strict=True):
-            if gradient is not None:
-                _claim(task, t, names, gradient.reshape(count, -1), whole.view(count, -1))
-    return Samples(task, len(names)), merged
-
-
-def _claim(task: Tensor, t: int, names: tuple[str, ...], gradient: Tensor, whole: Tensor) -> None:
-    """Give the rows of ``gradient`` that are not zero to task ``t`` and copy them into ``whole``."""
-    used = gradient.abs().sum(1).nonzero().squeeze(1)
-    before = task[used.to(task.device)]
-    clash = (before != t) & (before != len(names))
-    if bool(clash.any()):
-        first = int(clash.nonzero()[0])
-        both = f"{names[int(before[first])]!r} and {names[t]!r}"
-        raise ConfigurationError(
-            f"sample {int(used[first])} of the batch belongs to the tasks {both}; "
-            'engine="grouped" is for samples that belong to one task each: use engine="gramian" or "loop"'
-        )
-    task[used.to(task.device)] = t
-    whole[used] = gradient[used]
+    def rows(self, count: int, layout: int) -> Rows:
+        """Return the tasks of ``count`` slices of a tensor of that layout; sorted once for all tensors alike."""
+        if (count, layout) not in self._known:
+            each = count // (layout * len(self.task))
+            task = self.task.repeat_interleave(each).repeat(layout)
+            sizes = [size * each * layout for size in self.sizes]
+            self._known[count, layout] = Rows(task, sizes, self._ordered and layout == 1)
+        return self._known[count, layout]

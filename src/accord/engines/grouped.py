@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from accord.engines._claims import assign
+from accord.engines._convolutions import differentiate
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Derivatives, Engine, Problem
 from accord.engines._graph import leaf_of
 from accord.engines._grouped_rules import by_task, masked
-from accord.engines._layers import Layer, LayeredRows
-from accord.engines._layout import trace
+from accord.engines._layer_rules import layer_of
+from accord.engines._layered import Block, LayeredRows
+from accord.engines._layout import ELEMENTWISE, kind, trace
 from accord.engines._products import Sums, products
-from accord.engines._rules import linear_weight
-from accord.engines._samples import assign
+from accord.engines._samples import Rows
 from accord.engines._split import Split, split
 from accord.engines._sweep import Sweep, call, positions
 from accord.engines.loop import dense
@@ -47,12 +50,12 @@ class Grouped(Engine):
     name = "grouped"
 
     def differentiate(self, problem: Problem) -> Derivatives:
-        parts = split(replace(problem, keep=True))
+        parts = split(replace(problem, keep=True), picks=True)
         run = _Run(problem, parts)
         run.finish()
-        if run.kept is None:
+        if not run.whole:
             return Deferred(problem, run.sums.each.sum(0), parts.heads, run.sums.each)
-        return LayeredRows(problem.shared, run.kept, parts.heads, problem.objectives.active, problem.groups)
+        return LayeredRows(problem.shared, run.blocks, parts.heads, run.sums.each, problem.groups)
 
 
 class _Run:
@@ -61,14 +64,15 @@ class _Run:
         self.count = len(objectives.names)
         self.shared, self.problem, self.direct = positions(problem), problem, parts.direct
         self.samples, merged = assign(parts, objectives.names)
-        self.sweep = Sweep(parts.border, self.shared)
+        self.sweep = Sweep((edge for edge, _ in merged), self.shared)
         self.layout: dict[Node, int] = {}
-        self.met: set[int] = set()
         self.sums = Sums(self.count, problem.groups, objectives.values.device)
-        size = self.count * sum(p.numel() * p.element_size() for p in problem.shared)
-        rows: list[Tensor | Layer | None] = [None] * len(problem.shared)
-        self.kept = rows if size <= _BUDGET else None
-        for edge, gradient in zip(parts.border, merged, strict=True):
+        self.room = _BUDGET
+        self.blocks: list[Block] = [None] * len(problem.shared)
+        self.stacks: dict[int, Tensor] = {}
+        self.whole = True  # whether every parameter's gradients by task are still there
+        self.met: set[int] = set()
+        for edge, gradient in merged:
             self.layout[edge.node] = 1
             self.sweep.add(edge.node, edge.output_nr, _ALL, gradient)
 
@@ -89,20 +93,34 @@ class _Run:
                 self._descend(node, merged)
         for position in set(range(len(self.problem.shared))) - self.met:
             self._meet(position, {})
+        self._multiply()
 
     def _meet(self, position: int, found: dict[int, Tensor | None]) -> None:
         """Take a parameter's gradients by task, those that came straight from a head included."""
         self.met.add(position)
-        like, rows = self.problem.shared[position], None
+        like, rows = self.problem.shared[position], self.stacks.pop(position, None)
         for gradients in (found, {task: row[position] for task, row in enumerate(self.direct)}):
             for task, gradient in gradients.items():
                 if gradient is not None:
                     rows = like.new_zeros(self.count, like.numel()) if rows is None else rows
                     rows[task] += dense(gradient).reshape(-1)
-        if self.kept is not None:
-            self.kept[position] = rows
-        elif rows is not None:
+        if rows is None:
+            return
+        size = rows.numel() * rows.element_size()
+        if size > self.room:
+            self.whole = False
             self.sums.add(position, products([rows], self.problem.objectives.active))
+        else:
+            self.room -= size
+            self.blocks[position] = rows
+
+    def _multiply(self) -> None:
+        """Add the products of the gradients that were kept; all of a group's at once, since each is small."""
+        groups = self.problem.groups or (range(len(self.blocks)),)
+        for group in groups:
+            rows = [block for i in group if isinstance(block := self.blocks[i], Tensor)]
+            if rows:
+                self.sums.add(group[0], products(rows, self.problem.objectives.active))
 
     def _descend(self, node: Node, outputs: list[Tensor | None]) -> None:
         layouts = trace(node, self.layout[node], len(self.samples.task))
@@ -110,37 +128,15 @@ class _Run:
         wanted = [child is not None and child in self.sweep.uses for child, _ in below]
         holds = [i for i, layout in enumerate(layouts) if layout is not None and wanted[i]]
         owned = [i for i, layout in enumerate(layouts) if layout is None and wanted[i]]
-        linear = linear_weight(node)
-        if owned and linear is not None:
-            owned = [i for i in owned if i != linear[2] or not self._layer(node, outputs[0], *linear)]
+        elementwise = kind(node) in ELEMENTWISE
+        found = _through(node, outputs) if holds or (owned and elementwise) else ()
         if owned:
-            self._parameters(node, outputs, owned)
-        if holds:
-            found = None if linear is None else _linear_input(node, outputs)
-            found = call(node, outputs) if found is None else found
-            for i in holds:
-                child, port = below[i]
-                if child is not None:
-                    self._place(child, layouts[i] or 1)
-                    self.sweep.add(child, port, _ALL, found[i])
-
-    def _layer(self, node: Node, gradient: Tensor | None, inputs: Tensor, weight: Node, _: int) -> bool:
-        """Keep a linear layer in place of its weight's gradients, if they come from nowhere else; say whether."""
-        upright = weight.name() == "TBackward0" and self.sweep.uses.get(weight) == 1
-        leaf = self.sweep.below[weight][0][0] if upright else weight
-        if gradient is None or leaf is None or leaf_of(leaf) is None or self.sweep.uses.get(leaf) != 1:
-            return False
-        position = self.shared[leaf][0][1]
-        if any(row[position] is not None for row in self.direct):
-            return False
-        task = self.samples.of(tuple(gradient.shape), self.layout[node])
-        layer = Layer(inputs, gradient, task, self.samples, upright)
-        self.met.add(position)
-        if self.kept is not None:
-            self.kept[position] = layer
-        else:
-            self.sums.add(position, layer.gramian())
-        return True
+            self._parameters(node, outputs, owned, found if elementwise else ())
+        for i in holds:
+            child, port = below[i]
+            if child is not None:
+                self._place(child, layouts[i] or 1)
+                self.sweep.add(child, port, _ALL, found[i])
 
     def _place(self, child: Node, layout: int) -> None:
         if self.layout.setdefault(child, layout) != layout:
@@ -148,30 +144,71 @@ class _Run:
                 f'{child.name()} is reached with its samples in two orders; use engine="gramian" or engine="loop"'
             )
 
-    def _parameters(self, node: Node, outputs: list[Tensor | None], owned: list[int]) -> None:
+    def _parameters(
+        self, node: Node, outputs: list[Tensor | None], owned: list[int], raw: Sequence[Tensor | None]
+    ) -> None:
+        """Take the gradients by task of the inputs ``owned`` of ``node`` in the cheapest way known for each."""
         gradient, layout = outputs[0], self.layout[node]
         if gradient is None:
             return
-        found = by_task(node, gradient, layout, self.samples, owned)
-        below = self.sweep.below[node]
-        if found is None:
+        tasks = self.samples.of(tuple(gradient.shape), layout)
+        rest = [i for i in owned if not self._hold(node, i, gradient, tasks)]
+        found = by_task(node, gradient, layout, self.samples, rest, raw) if rest else {}
+        for i in rest:
+            if i in found:
+                self._deposit(*self.sweep.below[node][i], found[i])
+        unknown = [i for i in rest if i not in found]
+        if unknown:
             for task, part in enumerate(masked(gradient, layout, self.samples)):
                 results = call(node, [part, *outputs[1:]])
-                for i in owned:
-                    self.sweep.add(below[i][0], below[i][1], task, results[i])  # pyright: ignore[reportArgumentType]
+                for i in unknown:
+                    self.sweep.add(*self.sweep.below[node][i], task, results[i])  # pyright: ignore[reportArgumentType]
+
+    def _hold(self, node: Node, i: int, gradient: Tensor, tasks: Rows) -> bool:
+        """Keep a layer in place of its weight's gradients, if they come from nowhere else; say whether."""
+        position, upright = self._leaf(self.sweep.below[node][i][0])
+        if position is None or any(row[position] is not None for row in self.direct):
+            return False
+        layer = layer_of(node, i, gradient, tasks, upright, self.room)
+        if layer is None:
+            return False
+        self.met.add(position)
+        self.sums.add(position, layer.gramian())
+        self.room -= layer.held()
+        self.blocks[position] = layer
+        return True
+
+    def _leaf(self, node: Node | None) -> tuple[int | None, bool]:
+        """Return which shared parameter is only used here, as it is or transposed; ``None`` for others."""
+        upright = node is not None and node.name() == "TBackward0" and self.sweep.uses.get(node) == 1
+        leaf = self.sweep.below[node][0][0] if upright and node is not None else node
+        if leaf is None or leaf_of(leaf) is None or self.sweep.uses.get(leaf) != 1:
+            return None, upright
+        return self.shared[leaf][0][1], upright
+
+    def _deposit(self, child: Node | None, port: int, rows: Tensor) -> None:
+        """Add ``rows`` ``[T, ...]`` to a parameter's gradients, or send them on one by one where it is no leaf."""
+        if child is not None and leaf_of(child) is not None and child in self.shared:
+            position = self.shared[child][0][1]
+            like, before = self.problem.shared[position], self.stacks.get(position)
+            flat = rows.reshape(self.count, -1).to(like.dtype)
+            self.stacks[position] = flat if before is None else before + flat
             return
-        for i in owned:
-            for task, part in enumerate(found[i]):
-                self.sweep.add(below[i][0], below[i][1], task, part)  # pyright: ignore[reportArgumentType]
+        for task, part in enumerate(rows):
+            if self.samples.sizes[task]:
+                self.sweep.add(child, port, task, part)  # pyright: ignore[reportArgumentType]
 
 
-def _linear_input(node: Node, outputs: list[Tensor | None]) -> list[Tensor | None] | None:
-    """Return the gradient of a linear layer's input alone: calling the node would form its weight's once more."""
-    gradient = outputs[0]
-    if gradient is None:
-        return None
-    through = gradient @ node._saved_mat2.T  # pyright: ignore[reportAttributeAccessIssue]
-    return [None, through, None] if node.name() == "AddmmBackward0" else [through, None]
+def _through(node: Node, outputs: list[Tensor | None]) -> Sequence[Tensor | None]:
+    """Return the gradients of what a node read; of a weight beside it, calling the node would form its own in vain."""
+    gradient, name = outputs[0], node.name()
+    if gradient is not None and name in ("AddmmBackward0", "MmBackward0"):
+        through = gradient @ node._saved_mat2.T  # pyright: ignore[reportAttributeAccessIssue]
+        return [None, through, None] if name == "AddmmBackward0" else [through, None]
+    if gradient is not None and name == "ConvolutionBackward0":
+        inputs = node._saved_input  # pyright: ignore[reportAttributeAccessIssue]
+        return differentiate(node, inputs, gradient, [True, False, False])
+    return call(node, outputs)
 
 
 def _no_parameter(tensor: Tensor) -> str:

@@ -1,0 +1,100 @@
+"""Convolutions whose samples belong to different tasks."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node
+from torch.nn import functional
+
+from accord.engines._costs import cheapest
+from accord.engines._layers import Product, scaled_rows
+from accord.engines._samples import Rows
+
+# Samples per task from which one call of the library's own kernel is cheaper than products over patches.
+_MANY = 2
+
+
+class Convolution(Product):
+    """The weight of a convolution of any dimension, stride, dilation and number of groups, transposed ones included.
+
+    Between samples, and where a task has a single one, its input is laid out as patches, one row per place of the
+    output; otherwise the gradients are the library's own, one call per task.
+
+    Args:
+        node: what autograd recorded.
+        gradient: ``[N, out, ...]`` of its output.
+        tasks: the tasks of the N samples.
+        room: whether T gradients may be kept.
+    """
+
+    def __init__(self, node: Node, gradient: Tensor, tasks: Rows, room: bool) -> None:
+        weight = node._saved_weight  # pyright: ignore[reportAttributeAccessIssue]
+        self.node, self.gradient, self.samples, self.shape = node, gradient, tasks, weight.shape
+        self.plain = not node._saved_transposed and node._saved_groups == 1  # pyright: ignore
+        places = prod(gradient.shape[2:])
+        rows, inner = len(gradient) * places, weight.numel() // gradient.shape[1]
+        way = cheapest(rows, inner, gradient.shape[1], len(tasks.sizes), by_samples=self.plain, room=room)
+        super().__init__(tasks.finer(places) if way == "samples" else tasks, way)
+
+    def rows(self) -> Tensor:
+        sizes = self.samples.sizes
+        if self.plain and max(sizes) < _MANY and self.samples.even:
+            return self._by_patches()
+        found = self.gradient.new_zeros(len(sizes), *self.shape)
+        inputs = self.samples.pieces(self.node._saved_input)  # pyright: ignore[reportAttributeAccessIssue]
+        for out, mine, gradient in zip(found, inputs, self.samples.pieces(self.gradient), strict=True):
+            if len(mine):
+                out.copy_(self._weight(mine, gradient))
+        return found.flatten(1)
+
+    def descend(self, scale: Tensor) -> Tensor:
+        by_sample = scale.view(len(self.gradient), -1)[:, 0]
+        scaled = scaled_rows(self.gradient, by_sample.view(-1, *(1 for _ in self.gradient.shape[1:])))
+        return self._weight(self.node._saved_input, scaled).reshape(-1)  # pyright: ignore
+
+    def sides(self) -> tuple[Tensor, Tensor]:
+        patches, gradient = self._patches(), self.gradient.movedim(1, -1)
+        return patches.flatten(0, 1), gradient.reshape(-1, gradient.shape[-1])
+
+    def _by_patches(self) -> Tensor:
+        found = torch.bmm(self.gradient.flatten(2), self._patches())
+        # Patches hold the kernel's places first and the channels last.
+        kernel = self.shape[2:]
+        return found.unflatten(2, (*kernel, self.shape[1])).movedim(-1, 2).flatten(1)
+
+    def _patches(self) -> Tensor:
+        """Return ``[N, places, kernel x in]``, with the channels of a place of the kernel side by side."""
+        node = self.node
+        padding, stride, dilation = (node._saved_padding, node._saved_stride, node._saved_dilation)  # pyright: ignore
+        pads = [pad for size in reversed(padding) for pad in (size, size)]
+        image = functional.pad(node._saved_input.movedim(1, -1), (0, 0, *pads))  # pyright: ignore
+        for axis, (size, step, gap) in enumerate(zip(self.shape[2:], stride, dilation, strict=True), start=1):
+            image = image.unfold(axis, gap * (size - 1) + 1, step)[..., ::gap]
+        # Now [N, places..., in, kernel...].
+        channels = 1 + len(padding)
+        return image.movedim(channels, -1).flatten(channels).flatten(1, -2)
+
+    def _weight(self, inputs: Tensor, gradient: Tensor) -> Tensor:
+        found = differentiate(self.node, inputs, gradient, [False, True, False])[1]
+        assert found is not None
+        return found
+
+
+def differentiate(node: Node, inputs: Tensor, gradient: Tensor, wanted: list[bool]) -> tuple[Tensor | None, ...]:
+    """Return the gradients of input, weight and bias of the convolution ``node``, those that are ``wanted``."""
+    return torch.ops.aten.convolution_backward(
+        gradient,
+        inputs,
+        node._saved_weight,  # pyright: ignore
+        node._saved_bias_sym_sizes_opt,  # pyright: ignore
+        node._saved_stride,  # pyright: ignore
+        node._saved_padding,  # pyright: ignore
+        node._saved_dilation,  # pyright: ignore
+        node._saved_transposed,  # pyright: ignore
+        node._saved_output_padding,  # pyright: ignore
+        node._saved_groups,  # pyright: ignore
+        wanted,
+    )
