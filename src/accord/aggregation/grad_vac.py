@@ -35,11 +35,12 @@ class GradVac(GramianAggregator):
 
     Source: Wang et al., Gradient Vaccine: Investigating and Improving Multi-task Optimization in Massively Multilingual
     Models, 2021 (beta 0.01). The paper adds the gradients up; here they are averaged, the common scale. It measures
-    ``phi`` with the gradient as it has been turned so far, and so do we. It keeps targets per layer; one balancer per
-    parameter group does that here. A gradient that is turned gets longer without bound as its target nears 1, so the
-    direction can be longer than every gradient. Where ``v`` and ``g_j`` lie on one line no multiple of ``g_j`` turns
-    ``v``: parallel ones are left alone, opposed ones lose all of ``v``, as under PCGrad (peers guard the square roots
-    with 1e-8 and move by a multiple of rounding). A zero gradient meets nobody and leaves the targets alone.
+    ``phi`` with the gradient as it has been turned so far, and so do we. It keeps targets per layer, as
+    :class:`~accord.aggregation.PerGroup` does here. A gradient that is turned gets longer without bound as its target
+    nears 1, so the direction can be longer than every gradient. Where ``v`` and ``g_j`` lie on one line no multiple of
+    ``g_j`` turns ``v``: parallel ones are left alone, opposed ones lose all of ``v``, as under PCGrad (peers guard the
+    square roots with 1e-8 and move by a multiple of rounding). A zero gradient meets nobody and leaves the targets
+    alone.
     """
 
     method: ClassVar[Method] = Method(
