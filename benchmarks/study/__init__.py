@@ -1,0 +1,1 @@
+"""Every method on three real data sets, at one tuning budget, against tuned plain weights."""
