@@ -192,3 +192,20 @@ def test_state_and_options() -> None:
     for rho in (0.0, float("inf")):
         with pytest.raises(ConfigurationError, match="rho"):
             FlatRegions(rho=rho)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_units_of_the_losses_play_no_part(scale: float) -> None:
+    given = setting()
+    given.model.float()
+    given.x, given.y = given.x.float(), given.y.float()
+    found = []
+    for factor in (1.0, scale):
+        given.model.zero_grad()
+        FlatRegions(UPGrad()).backward(
+            lambda factor=factor: [loss * factor for loss in given.losses()],
+            given.model,
+            given.model.trunk.parameters(),
+        )
+        found.append(slopes(given.model.parameters()).double() / factor)
+    assert torch.allclose(found[0], found[1], rtol=1e-3, atol=1e-4 * float(found[0].abs().max()))

@@ -75,7 +75,7 @@ class SelectiveFreezing(JacobianAggregator):
             )
         kept = torch.where(self.frozen, 0.0, rows[0])
         self._watch(rows[0])
-        return torch.cat([kept[None], rows[1:]]).mean(dim=0)
+        return (rows[1:].sum(dim=0) + kept) / len(rows)
 
     def _begin(self, gradient: Tensor) -> None:
         self.signs = torch.zeros_like(gradient, dtype=torch.int8)
