@@ -10,7 +10,7 @@ from torch import Tensor
 from accord.errors import RunError
 
 if TYPE_CHECKING:
-    from torch.distributed.checkpoint import StorageReader
+    from torch.distributed.checkpoint.storage import StorageReader
 
 
 def empty_like_saved(reader: StorageReader, name: str) -> dict[str, Tensor]:
