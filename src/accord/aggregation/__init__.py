@@ -1,14 +1,17 @@
 """Aggregators: the gradients of all tasks in, one update direction for the shared parameters out."""
 
 from accord.aggregation.aligned_mtl import AlignedMTL
+from accord.aggregation.auxi_nash import AuxiNash
 from accord.aggregation.cagrad import CAGrad
 from accord.aggregation.con_fig import ConFIG
+from accord.aggregation.conic_grad import ConicGrad
 from accord.aggregation.crmogm import CRMOGM
 from accord.aggregation.dbmtl import DBMTL
 from accord.aggregation.dual_proj import DualProj
 from accord.aggregation.excess_mtl import ExcessMTL
 from accord.aggregation.fair_grad import FairGrad
 from accord.aggregation.fuller import FULLER
+from accord.aggregation.gcond import GCond
 from accord.aggregation.grad_drop import GradDrop
 from accord.aggregation.grad_vac import GradVac
 from accord.aggregation.imtlg import IMTLG
@@ -40,11 +43,14 @@ __all__ = [
     "PCD",
     "Aggregator",
     "AlignedMTL",
+    "AuxiNash",
     "CAGrad",
     "ConFIG",
+    "ConicGrad",
     "DualProj",
     "ExcessMTL",
     "FairGrad",
+    "GCond",
     "GradDrop",
     "GradVac",
     "GramianAggregator",

@@ -18,9 +18,9 @@ class MoDo(DoubleSampling):
 
     With the Jacobians ``J_1`` and ``J_2`` of two independent mini-batches over all tasks: ``w = nearest on the simplex
     to w - gamma (J_1 J_2' / s + rho I) w``, and the direction is ``(J_1 + J_2)' w / 2``; of three, ``J_3' w``. Here
-    ``s`` is the mean gradient's squared length over the steps so far. MGDA on one batch shortens its noise along with the gradients; two
-    batches have no noise in common. Small ``gamma`` stays near the average, and generalises as it does; large ``gamma``
-    avoids conflict.
+    ``s`` is the mean gradient's squared length over the steps so far. MGDA on one batch shortens its noise along with
+    the gradients; two batches have no noise in common. Small ``gamma`` stays near the average, and generalises as it
+    does; large ``gamma`` avoids conflict.
 
     Pass the losses batch by batch, two batches or the halves of one::
 

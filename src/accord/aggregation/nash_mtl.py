@@ -47,12 +47,22 @@ class NashMTL(PreferenceAggregator):
     )
 
     def solve(self, gramian: Tensor, preference: Tensor) -> Tensor:
-        norms = gramian.diagonal().sqrt()
-        seats = (preference > 0) & (norms > 0)
-        weights = torch.zeros_like(norms)
-        if seats.any():
-            power = preference[seats] / preference[seats].sum()
-            bargain = bargaining_weights(gramian[seats][:, seats].numpy(), power.numpy())
-            # With powers that sum to 1 the update has length 1.
-            weights[seats] = torch.from_numpy(bargain) * (preference @ norms)
-        return weights
+        return bargained(gramian, preference)
+
+
+def bargained(gramian: Tensor, preference: Tensor) -> Tensor:
+    """Return the weights ``[T]`` of the bargain, on the scale of :class:`NashMTL`.
+
+    Args:
+        gramian: ``[T, T]`` float64.
+        preference: ``[T]`` bargaining powers that sum to 1; a task with power 0 has no seat.
+    """
+    norms = gramian.diagonal().sqrt()
+    seats = (preference > 0) & (norms > 0)
+    weights = torch.zeros_like(norms)
+    if seats.any():
+        power = preference[seats] / preference[seats].sum()
+        bargain = bargaining_weights(gramian[seats][:, seats].numpy(), power.numpy())
+        # With powers that sum to 1 the update has length 1.
+        weights[seats] = torch.from_numpy(bargain) * (preference @ norms)
+    return weights

@@ -2,6 +2,7 @@
 
 from accord.linalg.bargaining import bargain, bargaining_weights
 from accord.linalg.conflict_averse import conflict_averse_weights
+from accord.linalg.conic import conic_weights
 from accord.linalg.dual_cone import cone_multipliers, dual_cone_weights
 from accord.linalg.gram import normalise, positive_definite, precision, root, spectrum
 from accord.linalg.least_distance import least_distance
@@ -15,6 +16,7 @@ __all__ = [
     "bargaining_weights",
     "cone_multipliers",
     "conflict_averse_weights",
+    "conic_weights",
     "dual_cone_weights",
     "least_distance",
     "min_norm_of_columns",
