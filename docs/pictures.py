@@ -24,6 +24,8 @@ CAPTIONS = {
     ),
 }
 BLUE, ORANGE, GREY, TEXT = "#3b7dd8", "#d9822b", "#9a9a9a", "#808080"
+# What some weightings have to be told about the two losses of the toy run.
+FACTS: dict[str, Any] = {"tasks": 2, "sizes": (2,)}
 GRADIENTS = torch.tensor([[1.0, 0.15], [-1.1, 1.3]], dtype=torch.float64)
 
 
@@ -77,7 +79,7 @@ def arrow(end: Tensor, colour: str, label: str, dash: str = "", left: bool = Fal
 
 def weights(cls: Any, steps: int = 120) -> str:
     """Draw the weights that a weighting gives two tasks while their losses fall."""
-    weighting = cls(tasks=2) if "tasks" in cls.__init__.__annotations__ else cls()
+    weighting = cls(**{name: value for name, value in FACTS.items() if name in cls.__init__.__annotations__})
     own = list(weighting.parameters())
     optimiser = torch.optim.Adam(own, lr=0.05) if own else None
     history = []

@@ -51,9 +51,12 @@ def find(name: str, *rooms: str) -> type:
 
 
 def build(name: str, params: Mapping[str, Any] | None = None, *, rooms: tuple[str, ...] = ()) -> Any:
-    """Construct the method ``name`` with ``params`` as keyword arguments, rejecting unknown ones by name."""
+    """Construct the method ``name`` with ``params`` as keyword arguments; unknown and missing ones are named."""
     cls = find(name, *rooms)
     check_params(cls, params or {})
+    for key, parameter in inspect.signature(cls).parameters.items():
+        if parameter.default is parameter.empty and key not in (params or {}):
+            raise ConfigurationError(f"{snake(cls.__name__)} needs the option {key!r}, which has no default")
     return cls(**(params or {}))
 
 

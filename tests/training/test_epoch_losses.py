@@ -11,6 +11,7 @@ from tests.training.tables import make_table, only
 
 import accord
 from accord.data import read_parquet
+from accord.errors import ConfigurationError
 from accord.weighting import GradientBlend
 
 OPTIONS = {"batch_size": 64, "resamples": 20, "patience": 0, "baselines": False}
@@ -63,3 +64,21 @@ def test_others_that_listen_change_their_weights(balancing: str, options: dict, 
     history = read_parquet(model.directory / "history.parquet")
     weights = history["value"][history["name"] == "weight"]
     assert len(np.unique(weights.round(9))) > 2
+
+
+@pytest.mark.parametrize("balancing", ["auto_lambda", "moml", "forum", "weight_net"])
+def test_a_balancer_that_looks_ahead_is_shown_two_halves(balancing: str, tmp_path: Path) -> None:
+    table = only(make_table(), "bought", "price")
+    spec = {**OPTIONS, "epochs": 2, "balancing": balancing, "balancing_options": {"lr": 0.05}}
+    model = accord.fit(table, targets=["bought", "price"], out=tmp_path / "r", **spec)
+    history = read_parquet(model.directory / "history.parquet")
+    weights = history["value"][history["name"] == "weight"]
+    assert len(np.unique(weights.round(9))) > 2 and np.isfinite(weights).all() and weights.min() >= 0
+
+
+def test_a_missing_option_is_named(tmp_path: Path) -> None:
+    table = only(make_table(), "bought", "price")
+    with pytest.raises(ConfigurationError, match="needs the option 'sizes'"):
+        accord.fit(
+            table, targets=["bought", "price"], balancing="evidence_weighting", out=tmp_path / "r", **OPTIONS, epochs=1
+        )

@@ -26,6 +26,7 @@ from accord.training.progress import Progress
 from accord.training.schedule import rate_factor
 from accord.training.spec import BalancingSpec, TrainingSpec
 from accord.training.stopping import Best
+from accord.weighting import LooksAhead
 
 LOGS_PER_EPOCH = 20
 CONFLICTS_PER_RUN = 40
@@ -126,9 +127,10 @@ class Trainer:
 
     def _step(self, rows: Tensor) -> None:
         problem = self.problem
+        factor = rate_factor(self.training, self.clock.step, self.total_steps)
+        self._look_ahead(rows, factor * self.training.learning_rate)
         losses = problem.losses(rows)
         conflict = self._conflict(losses)
-        factor = rate_factor(self.training, self.clock.step, self.total_steps)
         step = backward(
             losses,
             problem.shared,
@@ -152,6 +154,16 @@ class Trainer:
         self.clock.step += 1
         self.clock.rows += len(rows)
         self.offset += 1
+
+    def _look_ahead(self, rows: Tensor, rate: float) -> None:
+        """Let a balancer that asks for it try a step on one half of the rows and judge it by the other."""
+        if isinstance(self.balancer, LooksAhead) and len(rows) > 1:
+            self.balancer.update(
+                [*self.problem.shared, *self.problem.private],
+                train=lambda: self.problem.losses(rows[::2]),
+                validation=lambda: self.problem.losses(rows[1::2]),
+                step=rate,
+            )
 
     def _conflict(self, losses: Mapping[str, Tensor | None]) -> Conflict | None:
         """Measure how the tasks conflict now and then; cheap, because rare."""

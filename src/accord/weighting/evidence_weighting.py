@@ -33,7 +33,7 @@ class EvidenceWeighting(LearnedWeighting):
     Shapes: losses ``[1 + K]``, the likelihood first -> weights ``[1 + K]``, positive. Cost: one backward.
 
     Args:
-        sizes: ``D_k``, how many numbers each group has.
+        sizes: ``D_k``, how many numbers each group has. There is no default, for the losses are no ordinary ones.
         emphasis: ``E``, how many observations the likelihood counts for; the number of rows is the ordinary bound,
             ``None`` the total of ``sizes``.
         deviation: initial ``s``, above 0.
@@ -57,7 +57,7 @@ class EvidenceWeighting(LearnedWeighting):
 
     def __init__(
         self,
-        sizes: Sequence[int] = (1,),
+        sizes: Sequence[int],
         emphasis: float | None = None,
         deviation: float = 1e-4,
         seed: int = 0,
