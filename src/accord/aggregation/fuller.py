@@ -39,10 +39,10 @@ class FULLER(JacobianAggregator):
         tasks: the rule of the first level; IMTL-G if ``None``.
 
     Source: Huang et al., FULLER: Unified Multi-modality Multi-task 3D Perception via Multi-level Gradient Calibration,
-    2023. There is no public code. The paper fixes where the two calibrations are made and that the second one makes
-    magnitudes equal; the rule for the tasks is an argument here, and the common length our choice: the mean keeps the
-    common scale on average. Equal gradients of all tasks give that gradient back within each branch, and overall where
-    the branches' lengths agree.
+    2023. The paper fixes where the two calibrations are made and that the second one makes magnitudes equal. The rule
+    for the tasks is an argument here and its default our choice, as is the common length: the mean keeps the common
+    scale on average. Equal gradients of all tasks give that gradient back within each branch, and overall where the
+    branches' lengths agree.
     """
 
     method: ClassVar[Method] = Method(

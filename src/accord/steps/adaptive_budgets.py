@@ -36,8 +36,8 @@ class AdaptiveBudgets(nn.Module):
 
     Source: Wang et al., Cooperation or Competition: Avoiding Player Domination for Multi-Target Robustness via Adaptive
     Budgets, 2023: multi-target robustness as a bargain, the domination of one player as what keeps max-based training
-    from converging, and budgets as the means against it. There is no public code; this rule, its rate and its floor are
-    ours, and so is the choice never to exceed the full budgets.
+    from converging, and budgets as the means against it. The rule by which budgets move, its rate and its floor are
+    ours and not the paper's schedule, and so is the choice never to exceed the full budgets.
     """
 
     method: ClassVar[Method] = Method(

@@ -42,7 +42,7 @@ class RepMTL:
 
     Source: Wang, Li and Xu, Rep-MTL: Unleashing the Power of Representation-level Task Saliency for Multi-Task
     Learning, 2025 (both weights 0.9, the value its sensitivity study varies around; no temperature is given, and 0.1
-    is ours). No code is public. The paper leaves open how an anchor combines tasks; with ``A`` as above opposed
+    is ours). The paper leaves open how an anchor combines tasks; with ``A`` as above opposed
     saliencies do not cancel. A place where no task has any saliency has no entropy.
     """
 

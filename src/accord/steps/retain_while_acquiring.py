@@ -39,8 +39,9 @@ class RetainWhileAcquiring:
             first-order MAML, which neglects the alignment and needs no second derivatives.
 
     Source: Patel, Mopuri and Qiu, Learning to Retain while Acquiring: Combating Distribution-Shift in Adversarial
-    Data-Free Knowledge Distillation, 2023, where acquisition is meta-train and retention meta-test. The default rate is
-    ours, and so is ``"first"``; the paper uses the expansion for its analysis alone.
+    Data-Free Knowledge Distillation, 2023, where acquisition is meta-train and retention meta-test. The authors' code
+    takes one loss of both batches joined in place of ``A + R``, which is their mean. The default rate is ours, and so
+    is ``"first"``; the paper uses the expansion for its analysis alone.
     """
 
     method: ClassVar[Method] = Method(
