@@ -44,7 +44,7 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     keep = call.retain or call.at is not None or bool(common)
     if not hidden:
         call.graph.open()
-    problem = call.problem(heads=not hidden, keep=keep)
+    problem = call.problem(heads=not hidden, keep=keep, rows=not isinstance(aggregator, GramianAggregator))
     if known:
         found = Unmeasured(problem, partial(descend, call))
         measured = Gramians(found.gramian(), {})

@@ -69,7 +69,12 @@ class Call:
         """Return whether some task reaches ``parameter``, as far as the graph can tell."""
         return self.graph.hides or self.graph.holder(parameter) is not None
 
-    def problem(self, *, heads: bool, keep: bool) -> Problem:
-        """Return what the engine is asked: ``at`` or the shared parameters, with or without the tasks' own."""
+    def problem(self, *, heads: bool, keep: bool, rows: bool) -> Problem:
+        """Return what the engine is asked: ``at`` or the shared parameters, with or without the tasks' own.
+
+        Processes add their rows up, so several of them always need these.
+        """
         own = tuple(self.own(task) if heads else () for task in range(len(self.objectives.names)))
-        return Problem(self.objectives, self.at or self.shared, self.graph, own, keep, tuple(self.groups.values()))
+        rows = rows or self.team.several
+        groups = tuple(self.groups.values())
+        return Problem(self.objectives, self.at or self.shared, self.graph, own, keep, groups, rows)

@@ -26,6 +26,7 @@ class Problem:
         own: by task, the leaves outside ``shared`` that it alone reaches; their gradients come with the same backward.
         keep: leave the graph usable afterwards.
         groups: positions in ``shared`` by group, where the Gramian is wanted for each group by itself.
+        rows: whether the Jacobian itself may be asked for.
     """
 
     objectives: Objectives
@@ -34,6 +35,7 @@ class Problem:
     own: tuple[tuple[Tensor, ...], ...]
     keep: bool
     groups: tuple[tuple[int, ...], ...] = ()
+    rows: bool = True
 
 
 class Derivatives(ABC):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from accord.engines._engine import Derivatives, columns
+from accord.engines._pages import zeros
 from accord.engines._products import products
 
 
@@ -81,7 +82,7 @@ def empty_rows(count: int, parameters: Sequence[Tensor]) -> Tensor:
     for parameter in parameters[1:]:
         dtype = torch.promote_types(dtype, parameter.dtype)
     width = sum(parameter.numel() for parameter in parameters)
-    return torch.zeros(count, width, dtype=dtype, device=parameters[0].device)
+    return zeros(count, width, dtype, parameters[0].device)
 
 
 def combine(weights: Tensor, rows: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def weigh(call: Call, weighting: Weighting) -> Step:
     gramian, active, skipped, parts = None, objectives.active, objectives.skipped, {}
     if weighting.method.needs == "gramian" and bool(active.any()):
         call.graph.open()
-        found = call.team.differentiate(call.engine, call.problem(heads=False, keep=True))
+        found = call.team.differentiate(call.engine, call.problem(heads=False, keep=True, rows=False))
         measured = measure(call, found)
         guilty = overflown(objectives, beyond(measured.total))
         if guilty:

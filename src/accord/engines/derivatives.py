@@ -90,7 +90,9 @@ def gramian(
     """
     parameters, groups = read_groups(shared)
     with plain_arithmetic():
-        objectives, found = _differentiate(losses, parameters, tasks, engine, retain_graph, tuple(groups.values()))
+        objectives, found = _differentiate(
+            losses, parameters, tasks, engine, retain_graph, tuple(groups.values()), rows=False
+        )
         if not groups:
             return healthy(found.gramian(), objectives)[0]
         each = found.gramians()
@@ -105,10 +107,12 @@ def _differentiate(
     engine: str | Engine,
     retain_graph: bool,
     groups: tuple[tuple[int, ...], ...] = (),
+    *,
+    rows: bool = True,
 ) -> tuple[Objectives, Derivatives]:
     chosen = find_engine(engine)
     objectives = read_losses(losses, tasks)
     parameters = read_parameters(shared)
     graph = explore(objectives.started()).open()
     nothing = ((),) * len(objectives.names)
-    return objectives, chosen.differentiate(Problem(objectives, parameters, graph, nothing, retain_graph, groups))
+    return objectives, chosen.differentiate(Problem(objectives, parameters, graph, nothing, retain_graph, groups, rows))
