@@ -17,8 +17,8 @@ class RepMTL:
     """Keep tasks apart in where they look at the shared representation, and alike in how a sample's channels interact.
 
     A task's saliency is the gradient of its loss over the representation, ``S_t = dL_t/dZ`` ``[B, C, N]`` for ``N``
-    places. Two penalties are made of it. *Entropy* (task-specific saliency regulation): the channel means ``|S_t|``
-    of a place, divided by their sum over tasks, are a distribution whose entropy is averaged over places; a low one
+    places. Two penalties are made of it. *Entropy* (task-specific saliency regulation): the sizes ``|mean_c S_t|`` of
+    a place, divided by their sum over tasks, are a distribution whose entropy is averaged over places; a low one
     leaves each place to few tasks. *Alignment* (cross-task): the affinities ``S_t S_t'`` of a sample's channels are
     drawn to the sample's anchor, ``A A'`` for its saliencies averaged over places, ``A [C, T]``, and the anchors of
     different samples kept apart:
@@ -32,7 +32,7 @@ class RepMTL:
     Under a balancer, which works on the mean, add it to each of the T losses, divided by T.
 
     Cost: T backwards to the representation, differentiated once more. Memory O(T B (C N + min(C, N)^2)), for no
-    affinity is formed where its products are cheaper. Scales of single losses matter to the entropy alone.
+    affinity is formed where its products are cheaper. A factor common to all losses plays no part.
 
     Args:
         entropy: weight of the first penalty, 0 or more.
@@ -42,8 +42,8 @@ class RepMTL:
 
     Source: Wang, Li and Xu, Rep-MTL: Unleashing the Power of Representation-level Task Saliency for Multi-Task
     Learning, 2025 (both weights 0.9, the value its sensitivity study varies around; no temperature is given, and 0.1
-    is ours). The paper leaves open how an anchor combines tasks; with ``A`` as above opposed
-    saliencies do not cancel. A place where no task has any saliency has no entropy.
+    is ours). The paper leaves open how an anchor combines tasks; with ``A`` as above opposed saliencies do not cancel.
+    A place where no task has any saliency has no entropy.
     """
 
     method: ClassVar[Method] = Method(
