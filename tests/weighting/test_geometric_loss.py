@@ -39,3 +39,26 @@ def test_negative_losses_and_nan_do_not_pass_unseen() -> None:
     with pytest.raises(ConfigurationError, match="not negative"):
         GeometricLoss()(tensor([1.0, -1.0]))
     assert GeometricLoss().objective(tensor([1.0, math.nan])).isnan()
+
+
+def test_preferences_are_exponents() -> None:
+    losses = tensor([2.0, 8.0, 5.0], dtype=torch.float64)
+    weighting = GeometricLoss([3.0, 1.0, 0.0])
+    mean = 2.0**0.75 * 8.0**0.25
+    assert float(weighting.objective(losses)) == pytest.approx(mean)
+    assert weighting(losses).tolist() == pytest.approx([0.75 * mean / 2, 0.25 * mean / 8, 0.0])
+    # Over the active tasks alone; without a preferred one among them there is nothing to minimise.
+    assert weighting(losses, active=tensor([False, True, True])).tolist() == pytest.approx([0.0, 1.0, 0.0])
+    assert weighting(losses, active=tensor([False, False, True])).tolist() == [0.0, 0.0, 0.0]
+    for wrong in ([], [0.0, 0.0], [-1.0, 2.0], [math.nan]):
+        with pytest.raises(ConfigurationError, match="preference"):
+            GeometricLoss(wrong)
+    with pytest.raises(ConfigurationError, match="set up for 3"):
+        weighting(losses[:2])
+
+
+def test_the_focused_form_of_the_paper() -> None:
+    losses = tensor([2.0, 8.0, 5.0], dtype=torch.float64)
+    focused = (losses.prod() ** (1 / 3)) * (losses[:2].prod() ** (1 / 2))
+    found = GeometricLoss([1 / 3 + 1 / 2, 1 / 3 + 1 / 2, 1 / 3]).objective(losses)
+    assert float(found) == pytest.approx(float(focused) ** 0.5)
