@@ -63,15 +63,15 @@ class Run:
             [*self.shared, *self.others, *balancer.parameters()], lr=0.05, momentum=0.9, weight_decay=0.01
         )
 
-    def step(self, losses: dict[str, Tensor | None], **options):  # noqa: ANN003, ANN201
+    def step(self, losses: dict[str, Tensor | None], **options):
         self.optimiser.zero_grad()
         done = accord.backward(losses, self.shared, self.balancer, task_parameters=self.others, **options)
         self.optimiser.step()
         return done
 
 
-def compare(kind: str, balancer: nn.Module, *, absent: str | None = None, counted: bool = True, **options) -> None:  # noqa: ANN003
-    """Train on parts of batches, and on whole ones alone: the same steps and the same parameters, over several steps."""
+def compare(kind: str, balancer: nn.Module, *, absent: str | None = None, counted: bool = True, **options) -> None:
+    """Train on parts of batches, and on whole ones alone: the same decisions and parameters in every step."""
     rank, size = dist.get_rank(), dist.get_world_size()
     model = Model()
     alone = Run("alone", twin(model), copy.deepcopy(balancer))
@@ -120,14 +120,9 @@ def check(function: Callable[[], None]) -> Callable[[], None]:
     return function
 
 
-def methods(room: str) -> list[str]:
-    return sorted(registered(room))
-
-
-for _kind, _name in itertools.product(("ddp", "fsdp"), methods("aggregation")):
-    CHECKS[f"{_kind}_{_name}"] = lambda kind=_kind, name=_name: compare(kind, made("aggregation", name))
-for _kind, _name in itertools.product(("ddp", "fsdp"), methods("weighting")):
-    CHECKS[f"{_kind}_{_name}"] = lambda kind=_kind, name=_name: compare(kind, made("weighting", name))
+for _kind, _room in itertools.product(("ddp", "fsdp"), ("aggregation", "weighting")):
+    for _name in sorted(registered(_room)):
+        CHECKS[f"{_kind}_{_room}_{_name}"] = lambda kind=_kind, room=_room, name=_name: compare(kind, made(room, name))
 
 
 def expect(error: type[Exception], words: str, call: Callable[[], object]) -> None:
@@ -465,7 +460,7 @@ def silence_about_the_group_is_an_error() -> None:
     losses = losses_of(model(batch(0)[0]), *batch(0)[1:])
     balancer = accord.aggregation.UPGrad()
 
-    def call(**options) -> Callable[[], object]:  # noqa: ANN003
+    def call(**options) -> Callable[[], object]:
         return lambda: accord.backward(losses, model.shared(), balancer, retain_graph=True, **options)
 
     expect(ConfigurationError, "pass group=torch.distributed.group.WORLD", call())
@@ -490,7 +485,7 @@ def processes_that_were_told_different_things_say_so() -> None:
     rank, model = min(dist.get_rank(), 1), Model()
     losses = losses_of(model(batch(0)[0]), *batch(0)[1:])
 
-    def call(**options) -> Callable[[], object]:  # noqa: ANN003
+    def call(**options) -> Callable[[], object]:
         given = {
             "losses": losses,
             "shared": model.shared(),
@@ -527,7 +522,7 @@ def what_fully_shard_cannot_do_is_said() -> None:
     losses = losses_of(model(x), y, seen)
     balancer = accord.aggregation.UPGrad()
 
-    def call(**options) -> Callable[[], object]:  # noqa: ANN003
+    def call(**options) -> Callable[[], object]:
         given = {"shared": shared, "task_parameters": others, "group": world(), "retain_graph": True}
         return lambda: accord.backward(options.pop("losses", losses), balancer=balancer, **{**given, **options})
 

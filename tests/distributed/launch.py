@@ -23,7 +23,7 @@ def torchrun(processes: int, script: Path, *words: str | Path, cwd: Path | None 
 
 
 def run_checks(processes: int, out: Path, *patterns: str) -> dict[str, str]:
-    """Run the checks that match on so many processes; return what went wrong on any, by check, empty where nothing did."""
+    """Run the checks that match on so many processes; return what went wrong, by check, empty where nothing did."""
     try:
         torchrun(processes, HERE / "worker.py", out, *patterns)
     except AssertionError:

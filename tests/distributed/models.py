@@ -48,7 +48,7 @@ def batch(step: int, rows: int = 24) -> tuple[Tensor, dict[str, Tensor], dict[st
     return x, y, seen
 
 
-def part(step: int, rank: int, size: int, absent: str | None = None):  # noqa: ANN201
+def part(step: int, rank: int, size: int, absent: str | None = None):
     """This process's rows: the first process has most of them, and no label of ``absent``."""
     x, y, seen = batch(step)
     edges = torch.linspace(0, 1, size + 1).sqrt().mul(len(x)).round().int().tolist()
@@ -58,7 +58,7 @@ def part(step: int, rank: int, size: int, absent: str | None = None):  # noqa: A
     return x[rows], {t: v[rows] for t, v in y.items()}, {t: v[rows] for t, v in seen.items()}
 
 
-def whole(step: int, size: int, absent: str | None = None):  # noqa: ANN201
+def whole(step: int, size: int, absent: str | None = None):
     """The rows of all processes, in order."""
     parts = [part(step, rank, size, absent) for rank in range(size)]
     return (

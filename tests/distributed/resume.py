@@ -1,4 +1,4 @@
-"""Train the sharded model for some steps, from a checkpoint or from the start, and save: ``resume.py FROM TO FIRST END``."""
+"""Train the sharded model from a checkpoint or from the start, and save: ``resume.py FROM TO FIRST END``."""
 
 from __future__ import annotations
 

@@ -24,8 +24,7 @@ class Traffic(TorchDispatchMode):
         if func.namespace == "c10d":
             kind = func._schema.name.split("::")[1].strip("_")
             # The first argument is what is written to, whichever collective it is.
-            written = args[0] if kind != "allreduce" else args[0]
-            self.numbers[kind] += sum(t.numel() for t in tensors(written))
+            self.numbers[kind] += sum(t.numel() for t in tensors(args[0]))
             self.calls[kind] += 1
         return func(*args, **(kwargs or {}))
 
