@@ -44,7 +44,11 @@ def _weights(rng: np.random.Generator, tasks: int) -> Options:
 # What our shape of a run asks for, by the methods' own documentation; it is no part of the tuning.
 GIVEN: dict[str, Options] = {"co_ba": {"warmup": 2, "history": 5}}
 LEFT_OUT = {
+    "auxi_nash": "learns bargaining powers for the sake of one main task; without one it is `nash_mtl`",
+    "evidence_weighting": "weighs a likelihood against priors, not tasks",
     "fuller": "balances the branches of several modalities; without them it is IMTL-G",
+    "mamlmtl": "trains on losses behind a virtual step of each task; without them it is the plain mean",
+    "scheduled": "takes a schedule that someone knows; without one it is the plain mean",
     "selective_freezing": "is made for the few scales of a quantised network under two objectives",
 }
 # They put the first task first; the mean over tasks is not what they promise.
@@ -53,8 +57,10 @@ PRIMARY = ("orthogonal_gradient", "pcd")
 # The default of each is tried first; a method that is not named has its learning rate refined instead.
 DRAWS: dict[str, Draw] = {
     "aligned_mtl": _one_of("scale", "median", "rmse"),
+    "auto_lambda": _log_uniform("lr", 1e-4, 1e-1),
     "cagrad": _uniform("c", 0.1, 0.9),
     "co_ba": _log_uniform("tau", 1.0, 20.0),
+    "conic_grad": _uniform("c", 0.1, 0.9),
     "crmogm": _one_of("aggregator", "pcgrad", "cagrad"),
     "dbmtl": _uniform("beta", 0.0, 0.99),
     "dynamic_weight_average": _log_uniform("temperature", 0.5, 8.0),
@@ -62,12 +68,15 @@ DRAWS: dict[str, Draw] = {
     "fair_grad": _log_uniform("alpha", 0.3, 3.0),
     "famo": _log_uniform("lr", 1e-3, 1e-1),
     "focal_task": _uniform("gamma", 0.5, 5.0),
+    "forum": _log_uniform("lr", 1e-3, 1e-1),
+    "gcond": _uniform("memory", 0.5, 0.99),
     "grad_norm": _uniform("alpha", 0.0, 3.0),
     "grad_vac": _log_uniform("beta", 1e-3, 1.0),
     "mgda": _one_of("normalisation", "l2", "loss", "loss+"),
     "hedge": _uniform("beta", 0.5, 0.999),
     "mo_co": _log_uniform("gamma", 1e-3, 1.0),
     "mo_do": _log_uniform("gamma", 1e-3, 1.0),
+    "moml": _log_uniform("lr", 1e-3, 1e-1),
     "orthogonal_gradient": _log_uniform("eta", 0.3, 10.0),
     "pcd": _log_uniform("tau", 1e-3, 1.0),
     "pcgrad": _one_of("orders", "all"),
@@ -75,6 +84,7 @@ DRAWS: dict[str, Draw] = {
     "sdmgrad": _log_uniform("lam", 0.03, 3.0),
     "smooth_tchebycheff": _log_uniform("mu", 0.03, 10.0),
     "spectral_risk": _one_of("spectrum", "top_k", "extremile", "esrm"),
+    "weight_net": _log_uniform("lr", 1e-3, 1e-1),
     TUNED: _weights,
 }
 

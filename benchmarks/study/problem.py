@@ -66,6 +66,7 @@ class Problem:
         name: how the command line and the results call it.
         tasks: names of the T tasks, all of one ``kind``.
         build: number of tasks to a new model, whose weights come from PyTorch's global generator.
+        engine: the one that is faster for this model. All give the same numbers.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Problem:
     validation: Part
     test: Part
     build: Callable[[int], Network]
+    engine: str = "batched"
 
     @property
     def metric(self) -> Metric:

@@ -61,7 +61,9 @@ def holm(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def outcome(mean: float, p: float, level: float = 0.05) -> Outcome:
-    """Say which side is ahead, if the (corrected) ``p`` allows to say so."""
+    """Say which side is ahead, if the (corrected) ``p`` allows to say so; what diverged is worse."""
+    if math.isnan(mean):
+        return "worse"
     if not p < level:
         return "no clear difference"
     return "better" if mean > 0 else "worse"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -85,7 +86,7 @@ def summarise(runs: Iterable[Run], problem: str, kind: Kind, sizes: Sizes, seeds
         )
         for name, found in joint.items()
     ]
-    rows.sort(key=lambda row: -row.difference.mean)
+    rows.sort(key=lambda row: math.inf if math.isnan(row.difference.mean) else -row.difference.mean)
     failed = {run.method: run.failure for run in own if run.failure and run.method not in complete}
     return Summary(single, rows, failed)
 

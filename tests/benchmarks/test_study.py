@@ -68,8 +68,8 @@ def study(problem: Problem, results: Results, *names: str) -> None:
 
 def test_a_study_runs_resumes_and_is_summed_up(tmp_path: Path) -> None:
     problem, path = tiny(), tmp_path / "results.jsonl"
-    # Learnt weights, epochs, halves of a batch, the last layer, a Gramian and a Jacobian.
-    names = ("uncertainty", "dynamic_weight_average", "mo_do", "grad_norm", "grad_drop")
+    # Learnt weights, epochs, halves of a batch, the last layer, a Jacobian, a step ahead.
+    names = ("uncertainty", "dynamic_weight_average", "mo_do", "grad_norm", "grad_drop", "moml")
     study(problem, Results(path), *names)
     text = path.read_text("utf-8")
     assert len(text.splitlines()) == (2 + 2 + len(names)) * (4 + 2)
@@ -211,7 +211,12 @@ def test_paired_without_a_difference_or_without_numbers() -> None:
     shifted = paired([2.0, 3.0], [1.0, 2.0])
     assert (shifted.low, shifted.high, shifted.p) == (1.0, 1.0, 0.0)
     diverged = paired([math.nan, 1.0], [1.0, 2.0])
-    assert math.isnan(diverged.mean) and outcome(diverged.mean, diverged.p) == "no clear difference"
+    assert math.isnan(diverged.mean) and outcome(diverged.mean, diverged.p) == "worse"
+
+
+def test_the_outcome_needs_both_a_side_and_a_small_p() -> None:
+    cases = [(0.5, 0.04), (-0.5, 0.04), (0.5, 0.05), (-0.5, 1.0)]
+    assert [outcome(*case) for case in cases] == ["better", "worse", "no clear difference", "no clear difference"]
 
 
 def test_holm_by_hand() -> None:

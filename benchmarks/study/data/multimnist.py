@@ -38,7 +38,7 @@ def load(sizes: Sizes = SIZES) -> Problem:
     validation = pairs(images, labels, held, sizes.validation, rng)
     images, labels = mnist("t10k")
     test = pairs(images, labels, np.arange(len(images)), sizes.test, rng)
-    return Problem("multimnist", ("left", "right"), ABOUT.kind, sizes, train, validation, test, build)
+    return Problem("multimnist", ("left", "right"), ABOUT.kind, sizes, train, validation, test, build, "loop")
 
 
 def mnist(part: str) -> tuple[np.ndarray, np.ndarray]:
