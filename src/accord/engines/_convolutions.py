@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from accord.engines._costs import cheapest
 from accord.engines._layers import Product, scaled_rows
+from accord.engines._pages import zeros
 from accord.engines._samples import Rows
 
-# Samples per task from which one call of the library's own kernel is cheaper than products over patches.
-_MANY = 2
+# Numbers in patches that are formed at a time, so that they stay in the processor's cache.
+_CACHED = 2**18
 
 
 class Convolution(Product):
@@ -38,17 +39,23 @@ class Convolution(Product):
         rows, inner = len(gradient) * places, weight.numel() // gradient.shape[1]
         way = cheapest(rows, inner, gradient.shape[1], len(tasks.sizes), by_samples=self.plain, room=room)
         super().__init__(tasks.finer(places) if way == "samples" else tasks, way)
+        # Several samples are done faster by the library's own kernel, one call per task.
+        self.patched = self.plain and tasks.even == 1
 
     def rows(self) -> Tensor:
-        sizes = self.samples.sizes
-        if self.plain and max(sizes) < _MANY and self.samples.even:
+        if self.patched:
             return self._by_patches()
-        found = self.gradient.new_zeros(len(sizes), *self.shape)
+        found = self.gradient.new_zeros(len(self.samples.sizes), *self.shape)
         inputs = self.samples.pieces(self.node._saved_input)  # pyright: ignore[reportAttributeAccessIssue]
         for out, mine, gradient in zip(found, inputs, self.samples.pieces(self.gradient), strict=True):
             if len(mine):
                 out.copy_(self._weight(mine, gradient))
         return found.flatten(1)
+
+    def arranged(self, rows: Tensor) -> Tensor:
+        # Patches hold the kernel's places first and the channels last.
+        split = (self.shape[0], *self.shape[2:], self.shape[1])
+        return rows.unflatten(1, split).movedim(-1, 2).flatten(1) if self.patched else rows
 
     def descend(self, scale: Tensor) -> Tensor:
         by_sample = scale.view(len(self.gradient), -1)[:, 0]
@@ -56,21 +63,26 @@ class Convolution(Product):
         return self._weight(self.node._saved_input, scaled).reshape(-1)  # pyright: ignore
 
     def sides(self) -> tuple[Tensor, Tensor]:
-        patches, gradient = self._patches(), self.gradient.movedim(1, -1)
+        patches, gradient = self._patches(slice(None)), self.gradient.movedim(1, -1)
         return patches.flatten(0, 1), gradient.reshape(-1, gradient.shape[-1])
 
     def _by_patches(self) -> Tensor:
-        found = torch.bmm(self.gradient.flatten(2), self._patches())
-        # Patches hold the kernel's places first and the channels last.
-        kernel = self.shape[2:]
-        return found.unflatten(2, (*kernel, self.shape[1])).movedim(-1, 2).flatten(1)
+        gradient = self.gradient.flatten(2)
+        count, outer, places = gradient.shape
+        inner = self.shape[1:].numel()
+        found = zeros(count, outer * inner, gradient.dtype, gradient.device).view(count, outer, inner)
+        step = max(1, _CACHED // (inner * places))
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            torch.bmm(gradient[part], self._patches(part), out=found[part])
+        return found.flatten(1)
 
-    def _patches(self) -> Tensor:
+    def _patches(self, part: slice) -> Tensor:
         """Return ``[N, places, kernel x in]``, with the channels of a place of the kernel side by side."""
         node = self.node
         padding, stride, dilation = (node._saved_padding, node._saved_stride, node._saved_dilation)  # pyright: ignore
         pads = [pad for size in reversed(padding) for pad in (size, size)]
-        image = functional.pad(node._saved_input.movedim(1, -1), (0, 0, *pads))  # pyright: ignore
+        image = functional.pad(node._saved_input[part].movedim(1, -1), (0, 0, *pads))  # pyright: ignore
         for axis, (size, step, gap) in enumerate(zip(self.shape[2:], stride, dilation, strict=True), start=1):
             image = image.unfold(axis, gap * (size - 1) + 1, step)[..., ::gap]
         # Now [N, places..., in, kernel...].

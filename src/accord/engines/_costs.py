@@ -10,8 +10,7 @@ Way = Literal["samples", "keep", "drop"]
 _FLAT = 1.6  # multiplication in the product of T long rows with themselves
 _SYMMETRIC = 0.65  # the same between samples, of which half are computed
 _ELEMENT = 4.0  # multiplying and adding up the products between samples
-_FRESH = 100.0  # writing a number into memory that is new to the process, and reading it twice
-_WARM = 15.0  # the same into memory that was just used
+_FRESH = 50.0  # writing a number into memory that is new to the process, and reading it twice
 
 
 def cheapest(rows: int, inner: int, outer: int, tasks: int, *, by_samples: bool = True, room: bool = True) -> Way:
@@ -30,10 +29,9 @@ def cheapest(rows: int, inner: int, outer: int, tasks: int, *, by_samples: bool 
         ``"keep"``: one gradient per task; the update is a sum of these.
         ``"drop"``: one gradient per task, dropped at once; one more product for the update.
     """
-    weight, long = inner * outer, _FLAT * tasks * tasks
-    costs: dict[Way, float] = {"drop": weight * (2 * rows + long + _WARM * tasks)}
-    if room:
-        costs["keep"] = weight * (rows + long + _FRESH * tasks)
-    if by_samples:
-        costs["samples"] = rows * rows * (_SYMMETRIC * (inner + outer) + _ELEMENT) + rows * weight
-    return min(costs, key=lambda way: costs[way])
+    weight = inner * outer
+    by_tasks = weight * (rows + _FLAT * tasks * tasks + _FRESH * tasks) + (0 if room else rows * weight)
+    between = rows * rows * (_SYMMETRIC * (inner + outer) + _ELEMENT) + rows * weight
+    if by_samples and between < by_tasks:
+        return "samples"
+    return "keep" if room else "drop"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from accord.engines._costs import Way
+from accord.engines._pages import zeros
 from accord.engines._products import products, wide
 from accord.engines._rows import combine
 from accord.engines._samples import Rows
@@ -49,7 +50,11 @@ class Product(Layer):
 
     @abstractmethod
     def rows(self) -> Tensor:
-        """Return the weight's gradient by task ``[T, n]``."""
+        """Return the weight's gradient by task ``[T, n]``, its entries in any order."""
+
+    @abstractmethod
+    def arranged(self, rows: Tensor) -> Tensor:
+        """Return ``rows [k, n]`` with their entries in the order of the parameter."""
 
     @abstractmethod
     def descend(self, scale: Tensor) -> Tensor:
@@ -74,11 +79,13 @@ class Product(Layer):
 
     @torch.no_grad()
     def combine(self, weights: Tensor) -> Tensor:
-        return self.descend(self.tasks.spread(weights)) if self._kept is None else combine(weights, self._kept)
+        if self._kept is None:
+            return self.descend(self.tasks.spread(weights))
+        return self.arranged(combine(weights, self._kept)[None])[0]
 
     @torch.no_grad()
     def jacobian(self) -> Tensor:
-        return self.rows() if self._kept is None else self._kept
+        return self.arranged(self.rows() if self._kept is None else self._kept)
 
     def held(self) -> int:
         return 0 if self._kept is None else self._kept.numel() * self._kept.element_size()
@@ -87,14 +94,14 @@ class Product(Layer):
         """Return the Gramian from ``<x, x'> <d, d'>`` over pairs of rows, each pair once."""
         inputs, gradient = (single(side) for side in self.sides())
         count = len(inputs)
-        near = inputs.new_empty(count, count)
+        near = inputs.new_zeros(count, count)
         for start in range(0, count, _BLOCK):
             block = slice(start, start + _BLOCK)
-            products_of = inputs[block] @ inputs[start:].T
-            near[block, start:] = products_of.mul_(gradient[block] @ gradient[start:].T)
-            near[start + _BLOCK :, block] = near[block, start + _BLOCK :].T
-        total = self.tasks.total(self.tasks.total(near).T.contiguous())
-        return total.to(wide(near.device), torch.float64)
+            later = inputs[block] @ inputs[start:].T
+            near[block, start:] = later.mul_(gradient[block] @ gradient[start:].T)
+            near[block, block] *= 0.5  # met from both sides below
+        half = self.tasks.total(self.tasks.total(near).T.contiguous()).to(wide(near.device), torch.float64)
+        return half + half.T
 
 
 class Linear(Product):
@@ -117,6 +124,9 @@ class Linear(Product):
         left, right = (self.gradient, self.inputs) if self.upright else (self.inputs, self.gradient)
         return by_task(left, right, self.tasks).flatten(1)
 
+    def arranged(self, rows: Tensor) -> Tensor:
+        return rows
+
     def descend(self, scale: Tensor) -> Tensor:
         scaled = scaled_rows(self.gradient, scale[:, None])
         return (scaled.T @ self.inputs if self.upright else self.inputs.T @ scaled).reshape(-1)
@@ -127,9 +137,10 @@ class Linear(Product):
 
 def by_task(left: Tensor, right: Tensor, tasks: Rows) -> Tensor:
     """Return ``[T, a, b]``, the products ``left.T @ right`` of ``left [R, a]`` and ``right [R, b]`` by task."""
+    count, width = len(tasks.sizes), left.shape[1] * right.shape[1]
+    found = zeros(count, width, left.dtype, left.device).view(count, left.shape[1], right.shape[1])
     if tasks.even:
-        return torch.bmm(left.unflatten(0, (-1, tasks.even)).mT, right.unflatten(0, (-1, tasks.even)))
-    found = left.new_empty(len(tasks.sizes), left.shape[1], right.shape[1])
+        return torch.bmm(left.unflatten(0, (-1, tasks.even)).mT, right.unflatten(0, (-1, tasks.even)), out=found)
     for out, a, b in zip(found, tasks.pieces(left), tasks.pieces(right), strict=True):
         torch.mm(a.T, b, out=out)
     return found

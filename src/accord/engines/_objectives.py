@@ -131,7 +131,8 @@ def _edges(losses: Tensor) -> list[GradientEdge | None]:
     # infinite derivative would receive a zero gradient and turn it into NaN for everyone.
     if node is not None and node.name() == "StackBackward0" and len(node.next_functions) == len(losses):
         return [None if source is None else GradientEdge(source, port) for source, port in node.next_functions]
-    return [get_gradient_edge(loss) for loss in losses.unbind()]
+    # One selection per task, so that a head that is nothing but this belongs to its task, as any other does.
+    return [get_gradient_edge(losses.select(0, task)) for task in range(len(losses))]
 
 
 def _listed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from math import prod
 
 import torch
@@ -17,19 +18,22 @@ class Rows:
     Attributes:
         task: ``[R]`` task of each row; T for rows that no task uses.
         sizes: by task, how many rows it has.
-        order: ``[R]`` rows by task, unused ones last; ``None`` where they are in that order already.
+        ordered: whether they are in the order of the tasks already, unused ones last.
     """
 
     def __init__(self, task: Tensor, sizes: list[int], ordered: bool) -> None:
-        self.task, self.sizes = task, sizes
-        self.order = None if ordered else task.argsort(stable=True)
+        self.task, self.sizes, self.ordered = task, sizes, ordered
         self._used = sum(sizes)
 
-    @property
+    @cached_property
     def even(self) -> int:
         """Return how many rows each task has where all have the same, all rows are used and they are in order."""
         same = len(set(self.sizes)) == 1 and self._used == len(self.task)
-        return self.sizes[0] if self.order is None and same else 0
+        return self.sizes[0] if self.ordered and same else 0
+
+    @cached_property
+    def _order(self) -> Tensor:
+        return self.task.argsort(stable=True)
 
     def present(self) -> Tensor:
         """Return ``[T]``, whether each task has rows."""
@@ -50,7 +54,7 @@ class Rows:
 
     def finer(self, each: int) -> Rows:
         """Return the tasks of ``each`` times as many rows, where every one of these is followed by its copies."""
-        return Rows(self.task.repeat_interleave(each), [size * each for size in self.sizes], self.order is None)
+        return Rows(self.task.repeat_interleave(each), [size * each for size in self.sizes], self.ordered)
 
     def take(self, places: Tensor) -> Rows:
         """Return the tasks of the rows at ``places``, which may repeat."""
@@ -59,10 +63,10 @@ class Rows:
 
     def pieces(self, values: Tensor) -> Iterator[Tensor]:
         """Yield the rows of ``values`` ``[R, ...]`` of each task, copied just before they are used where they must."""
-        if self.order is None:
+        if self.ordered:
             yield from values[: self._used].split(self.sizes)
             return
-        for places in self.order[: self._used].split(self.sizes):
+        for places in self._order[: self._used].split(self.sizes):
             yield values.index_select(0, places)
 
 
