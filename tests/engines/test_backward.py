@@ -291,13 +291,14 @@ def test_inputs_that_require_gradients_receive_the_mean_gradient():
         torch.testing.assert_close(x.grad, wanted)
 
 
+@pytest.mark.parametrize("engine", EXACT)
 @pytest.mark.parametrize("balancer", [balancers.Unit(), balancers.Equal()])
-def test_the_graph_is_freed_unless_kept(balancer):
+def test_the_graph_is_freed_unless_kept(balancer, engine):
     case = zoo.build("mlp")
-    accord.backward(case.losses, case.shared, balancer, retain_graph=True)
-    accord.backward(case.losses, case.shared, balancer)
+    accord.backward(case.losses, case.shared, balancer, engine=engine, retain_graph=True)
+    accord.backward(case.losses, case.shared, balancer, engine=engine)
     with pytest.raises(ConfigurationError, match="retain_graph=True"):
-        accord.backward(case.losses, case.shared, balancer)
+        accord.backward(case.losses, case.shared, balancer, engine=engine)
 
 
 @pytest.mark.parametrize("engine", EXACT)

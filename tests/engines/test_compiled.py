@@ -20,7 +20,7 @@ def model():
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("engine", ["loop", "auto"])
+@pytest.mark.parametrize("engine", ["loop", "auto", "batched", "gramian"])
 def test_compiled_trunk(model, engine):
     trunk, heads = model
     x = torch.randn(6, 4)
@@ -75,6 +75,6 @@ def test_donated_buffers_are_explained():
 
     trunk = nn.Linear(4, 5)
     losses = zoo.Heads(5).losses(Compiled.apply(trunk(torch.randn(6, 4))))
-    for engine in ("loop", "batched"):
+    for engine in ("loop", "batched", "gramian"):
         with pytest.raises(ConfigurationError, match="donated_buffer = False"):
             accord.backward(losses, trunk.parameters(), balancers.Unit(), engine=engine, retain_graph=True)

@@ -13,6 +13,7 @@ from torch.amp.grad_scaler import GradScaler
 from accord.balancer import Aggregator, Balancer, Weighting
 from accord.engines._aggregate import aggregate
 from accord.engines._assemble import assemble, check_alone
+from accord.engines._autograd import explained
 from accord.engines._call import Call
 from accord.engines._counts import Counts
 from accord.engines._engine import Engine
@@ -107,7 +108,7 @@ def backward(
 
     processes = find_processes(group)
     call = check_alone(read()) if processes is None else assemble(processes, read, balancer)
-    with plain_arithmetic():
+    with plain_arithmetic(), explained():
         return weigh(call, balancer) if isinstance(balancer, Weighting) else aggregate(call, balancer)
 
 

@@ -8,6 +8,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from accord.engines._autograd import explained
 from accord.engines._engine import Derivatives, Engine, Problem
 from accord.engines._graph import explore
 from accord.engines._health import healthy
@@ -42,7 +43,7 @@ def jacobian(
 
     Cost: T backwards and T·P numbers (float32 for half-precision parameters).
     """
-    with plain_arithmetic():
+    with plain_arithmetic(), explained():
         return _differentiate(losses, shared, tasks, engine, retain_graph)[1].jacobian()
 
 
@@ -89,7 +90,7 @@ def gramian(
     Arguments and errors are those of :func:`jacobian`. Cost: T backwards + T²·P.
     """
     parameters, groups = read_groups(shared)
-    with plain_arithmetic():
+    with plain_arithmetic(), explained():
         objectives, found = _differentiate(
             losses, parameters, tasks, engine, retain_graph, tuple(groups.values()), rows=False
         )
