@@ -411,6 +411,71 @@ def shards_exchange_nothing_for_the_direction() -> None:
 
 
 @check
+def gathered_parameters_may_be_kept_for_the_step() -> None:
+    T, R = 6, dist.get_world_size()
+    model = Wide(T)
+    fully_shard(model.trunk)
+    fully_shard(model)
+    shared, others = list(model.trunk.parameters()), list(model.heads.parameters())
+    before = [full(p).clone() for p in shared]
+    outputs = model(torch.randn(4, 8))
+    model.set_reshard_after_backward(False)
+    with Traffic() as traffic:
+        accord.backward(
+            [outputs[:, t].square().mean() for t in range(T)],
+            shared,
+            accord.aggregation.UPGrad(),
+            task_parameters=others,
+            group=world(),
+        )
+    for module in (model.trunk, model):
+        module.reshard()
+    gathered = traffic.numbers["allgather_base"] - (9 * R + (3 * T + 3) * R)
+    assert gathered <= sum(p.numel() for p in shared) + 34 * R
+    with torch.no_grad():
+        for p in shared:
+            p.sub_(p.grad)
+    x = torch.ones(1, 8)
+    trunk = nn.Sequential(nn.Linear(8, 33), nn.ReLU(), nn.Linear(33, 8))
+    with torch.no_grad():
+        for p, was, now in zip(trunk.parameters(), before, shared, strict=True):
+            p.copy_(full(now))
+            assert not torch.equal(full(now), was)
+    assert_same(model.trunk(x), trunk(x), "the next forward", 1e-5)
+
+
+@check
+def hybrid_shards() -> None:
+    """Copies of shards, which takes four processes."""
+    size = dist.get_world_size()
+    if size < 4:
+        return
+    from torch.distributed.device_mesh import init_device_mesh
+
+    mesh = init_device_mesh("cpu", (2, size // 2), mesh_dim_names=("copies", "shards"))
+    for balancer in (accord.aggregation.UPGrad(), accord.aggregation.Krum(), accord.weighting.Fixed()):
+        model = Model()
+        alone, own = twin(model), copy.deepcopy(balancer)
+        fully_shard(model, mesh=mesh)
+        shared, others = model.shared(), model.others()
+        x, y, seen = part(0, dist.get_rank(), size)
+        found = accord.backward(
+            losses_of(model(x), y, seen),
+            shared,
+            balancer,
+            task_parameters=others,
+            group=world(),
+            counts=numbers(seen),
+        )
+        x, y, seen = whole(0, size)
+        wanted = accord.backward(losses_of(alone(x), y, seen), alone.shared(), own, group="local")
+        if wanted.gramian is not None:
+            assert_same(found.gramian, wanted.gramian, "gramian")
+        for a, b in zip([*shared, *others], [*alone.shared(), *alone.others()], strict=True):
+            assert_same(full(a.grad), b.grad, "gradient of hybrid shards")
+
+
+@check
 def micro_batches_accumulate() -> None:
     rank, size = dist.get_rank(), dist.get_world_size()
     for kind in ("ddp", "fsdp"):
