@@ -1,5 +1,7 @@
 """What may be passed, and what people are told when something else is."""
 
+import math
+
 import pytest
 import torch
 from tests.engines import balancers, zoo
@@ -7,7 +9,7 @@ from torch import nn
 
 import accord
 from accord.engines import Batched
-from accord.errors import ConfigurationError
+from accord.errors import ConfigurationError, NonFiniteLossWarning
 
 WEIGHT = nn.Parameter(torch.tensor([1.0, 2.0]))
 FROZEN = nn.Parameter(torch.ones(3), requires_grad=False)
@@ -166,3 +168,17 @@ def test_called_without_gradient_tracking():
     with torch.no_grad():
         for balancer in (balancers.Mean(), balancers.Learned(2)):
             accord.backward(kept, [WEIGHT], balancer, retain_graph=True)
+
+
+def test_warnings_point_at_the_callers_line():
+    fine, ill = WEIGHT.sum(), WEIGHT.sum() * (1 + (WEIGHT[0] * 0).sqrt())
+    for balancer in (balancers.Mean(), balancers.Equal(), balancers.ByNorm()):
+        for bad in (fine * math.nan, ill):
+            with pytest.warns(NonFiniteLossWarning, match="task '1'") as seen:
+                accord.backward([fine, bad], [WEIGHT], balancer, retain_graph=True)
+            assert [warning.filename for warning in seen] == [__file__]
+    for bad in (fine * math.nan, ill):
+        with pytest.warns(NonFiniteLossWarning, match="task '1'") as seen:
+            accord.gramian([fine, bad], [WEIGHT])
+        assert [warning.filename for warning in seen] == [__file__]
+    WEIGHT.grad = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 
@@ -10,7 +9,8 @@ import torch
 from torch import Tensor
 
 from accord.engines._objectives import Objectives
-from accord.errors import AccordError, NonFiniteLossWarning
+from accord.engines._warn import warn_caller
+from accord.errors import AccordError
 
 _REASON = "its gradient is not finite"
 
@@ -59,11 +59,9 @@ def not_finite(sizes: Mapping[int, Sequence[Tensor]]) -> dict[int, float]:
 def report(objectives: Objectives, norms: dict[int, float]) -> dict[str, str]:
     """Warn of each task in ``norms`` (task -> size of its gradient) and return the reasons by name."""
     for task, norm in norms.items():
-        warnings.warn(
+        warn_caller(
             f"task {objectives.names[task]!r} is left out of this step: its gradient is not finite ({norm}) "
-            f"though its loss is {objectives.values[task].item():.6g}",
-            NonFiniteLossWarning,
-            stacklevel=6,
+            f"though its loss is {objectives.values[task].item():.6g}"
         )
     return {objectives.names[task]: _REASON for task in norms}
 

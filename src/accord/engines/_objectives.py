@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from accord.engines._autograd import unit
 from accord.engines._counts import Counts, read_counts
-from accord.errors import ConfigurationError, NonFiniteLossWarning, suggest
+from accord.engines._warn import warn_caller
+from accord.errors import ConfigurationError, suggest
 
 Losses = Tensor | Sequence[Tensor | None] | Mapping[str, Tensor | None]
 
@@ -87,11 +87,7 @@ def _reason(name: str, item: Tensor | None, edge: GradientEdge | None, value: fl
     if item is None:
         return "absent"
     if value - value != 0:  # NaN and the infinities, without another trip to the device
-        warnings.warn(
-            f"task {name!r} is left out of this step: its loss is {value}",
-            NonFiniteLossWarning,
-            stacklevel=5,
-        )
+        warn_caller(f"task {name!r} is left out of this step: its loss is {value}")
         return f"its loss is {value}"
     return "" if edge is not None else "its loss is constant: no graph leads from it to a parameter"
 
