@@ -28,7 +28,8 @@ class LooksAhead(ABC):
         """Learn from one pair of batches, before this step's losses are computed; the parameters stay as they are.
 
         Without it the weights stay at ``1/T``. Every call of a closure is an ordinary forward: running statistics of
-        normalisation layers move with it.
+        normalisation layers move with it. Of several processes each must be shown the same two batches, or their
+        weights part ways.
 
         Args:
             parameters: those that the losses train, frozen ones are skipped.
@@ -79,7 +80,7 @@ def combined(losses: Losses, weights: Tensor, parameters: Sequence[Tensor]) -> T
     items = list(losses.values()) if isinstance(losses, Mapping) else list(losses)
     terms = [w * item for w, item in zip(weights.tolist(), items, strict=True) if item is not None and item.isfinite()]
     if not terms:
-        return torch.zeros(sum(parameter.numel() for parameter in parameters))
+        return parameters[0].new_zeros(sum(parameter.numel() for parameter in parameters))
     total = torch.stack(terms).sum()
     found = torch.autograd.grad(total, parameters, allow_unused=True, materialize_grads=True)
     return torch.cat([gradient.reshape(-1) for gradient in found])
