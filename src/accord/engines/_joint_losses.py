@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +10,8 @@ from torch import Tensor
 
 from accord.engines._objectives import Objectives
 from accord.engines._processes import Processes
-from accord.errors import ConfigurationError, NonFiniteLossWarning
+from accord.engines._warn import warn_caller
+from accord.errors import ConfigurationError
 
 # What a process has of a task: no loss, one without a graph, one of no samples, one that counts, one not finite.
 ABSENT, CONSTANT, EMPTY, PRESENT, ILL = range(5)
@@ -96,9 +96,7 @@ def _reasons(names: Sequence[str], values: Tensor, kind: Tensor, rank: int) -> d
         if ill:
             reasons[name] = f"its loss is {values[ill[0], task].item()} on process {', '.join(map(str, ill))}"
             if rank not in ill:  # those have warned already
-                warnings.warn(
-                    f"task {name!r} is left out of this step: {reasons[name]}", NonFiniteLossWarning, stacklevel=4
-                )
+                warn_caller(f"task {name!r} is left out of this step: {reasons[name]}")
         elif not bool((kind[:, task] == PRESENT).any()):
             constant = bool((kind[:, task] == CONSTANT).any())
             reasons[name] = "its loss is constant: no graph leads from it to a parameter" if constant else "absent"
