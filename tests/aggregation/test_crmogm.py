@@ -39,6 +39,9 @@ def test_absent_tasks_and_their_even_shares() -> None:
     direction = smooth(torch.diag(tensor([1.0, 2.0, 7.0])), active=tensor([True, True, False]))
     assert direction.tolist() == pytest.approx([(1 / 2 + 4 / 5) / 2, (1 / 2 + 1 / 5), 0.0])
     assert smooth.average.tolist() == pytest.approx([1.3, 0.7, 1.0])
+    # Back again, what it had counts half: MGDA gives lengths 1, 1, 2 weights 4/9, 4/9, 1/9.
+    back = smooth(torch.diag(tensor([1.0, 1.0, 2.0])))
+    assert back.tolist() == pytest.approx([(1.3 + 4 / 3) / 6, (0.7 + 4 / 3) / 6, 2 * (1 + 1 / 3) / 6])
     late = CRMOGM(alpha=0.5)
     late(torch.eye(2), active=tensor([True, False]))
     late(torch.diag(tensor([1.0, 2.0])))

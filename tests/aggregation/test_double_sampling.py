@@ -44,14 +44,16 @@ def test_modo_is_the_papers_update(batches: int) -> None:
 @pytest.mark.parametrize("batches", [1, 2, 3])
 def test_sdmgrad_is_the_papers_update(batches: int) -> None:
     preference = np.array([0.5, 0.2, 0.3])
-    aggregator = SDMGrad(tasks=3, lam=0.4, iterations=3, step=0.7, momentum=0.0, preference=[5, 2, 3])
+    aggregator = SDMGrad(tasks=3, lam=0.4, iterations=3, step=0.7, momentum=0.3, preference=[5, 2, 3])
     weights = np.ones(3) / 3
     for step in range(4):
         several = jacobians(step, batches, 3)
         cross = several[0] @ several[min(1, batches - 1)].T
         rate = 0.7 / np.linalg.svd(cross, compute_uv=False).max()
+        velocity = np.zeros(3)
         for _ in range(3):
-            weights = nearest(weights - rate * cross @ (weights + 0.4 * preference))
+            velocity = 0.3 * velocity + cross @ (weights + 0.4 * preference)
+            weights = nearest(weights - rate * velocity)
         moving = several[2] if batches == 3 else several.mean(axis=0)
         found = aggregator(torch.from_numpy(several.reshape(-1, 9))).numpy()
         assert found == pytest.approx((weights + 0.4 * preference) @ moving / 1.4, abs=1e-6)
