@@ -20,14 +20,17 @@ def apart(problem: Problem) -> bool:
     """
     started = problem.objectives.started()
     graph = problem.graph
-    if len(started) < 2 or any(graph.owner[edge.node] == COMMON for _, edge in started):
+    if len(started) < 2:
         return False
     taken: dict[tuple[Node | None, int], list[Tensor]] = defaultdict(list)
-    for task, _ in started:
-        if not graph.crossings[task]:
+    for task, start in started:
+        # A loss that is one of several outputs of a cut, as of ``losses.unbind()``, has no head.
+        common = graph.owner[start.node] == COMMON
+        crossings = [(start.node, 0, start)] if common else graph.crossings[task]
+        if not crossings:
             return False
         found: dict[tuple[Node | None, int], list[Tensor]] = defaultdict(list)
-        for node, _, edge in graph.crossings[task]:
+        for node, _, edge in crossings:
             entry = _entry(node, edge)
             if entry is None:
                 return False

@@ -21,6 +21,7 @@ ELEMENTWISE = frozenset(
         *("Abs", "Add", "Alias", "Clamp", "ClampMin", "ClampMax", "Clone", "Cos", "Div", "Elu", "Erf", "Exp", "Expand"),
         *("Expm1", "Gelu", "Hardswish", "Hardtanh", "LeakyRelu", "Log", "Log1P", "LogSigmoid", "MaskedFill", "Mish"),
         *("BinaryCrossEntropy", "BinaryCrossEntropyWithLogits", "HuberLoss", "KlDiv", "Lerp", "Maximum", "Minimum"),
+        "PreluKernel",
         *("MseLoss", "SmoothL1Loss", "SoftMarginLoss", "Tan", "Atan", "Sinh", "Cosh", "Log2", "Log10", "Sgn"),
         *("Mul", "NativeDropout", "Neg", "Pow", "Reciprocal", "Relu", "Rsqrt", "Rsub", "Sigmoid", "Silu", "Sin"),
         *("Softplus", "Sqrt", "Sub", "Tanh", "Threshold", "ToCopy", "Where"),
