@@ -10,9 +10,11 @@ import torch
 from tests.training.tables import make_table, only
 
 import accord
+from accord.balancer import Balancer
 from accord.data import read_parquet
 from accord.errors import ConfigurationError
-from accord.weighting import GradientBlend
+from accord.training.problem import Problem
+from accord.weighting import GradientBlend, GradNorm
 
 OPTIONS = {"batch_size": 64, "resamples": 20, "patience": 0, "baselines": False}
 
@@ -82,3 +84,20 @@ def test_a_missing_option_is_named(tmp_path: Path) -> None:
         accord.fit(
             table, targets=["bought", "price"], balancing="evidence_weighting", out=tmp_path / "r", **OPTIONS, epochs=1
         )
+
+
+def test_grad_norm_measures_at_the_last_shared_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[list[int], list[int]]] = []
+    measure = Problem.gramian_at
+
+    def watched(problem: Problem, balancer: Balancer) -> object:
+        at = measure(problem, balancer)
+        if isinstance(balancer, GradNorm):
+            last = [id(parameter) for parameter in problem.model.last_shared_parameters()]
+            seen.append(([id(parameter) for parameter in at or ()], last))
+        return at
+
+    monkeypatch.setattr(Problem, "gramian_at", watched)
+    table = only(make_table(), "bought", "price")
+    accord.fit(table, targets=["bought", "price"], balancing="grad_norm", out=tmp_path / "r", **OPTIONS, epochs=1)
+    assert seen and all(at == last and at for at, last in seen)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, tensor
 
+import accord
 from accord.errors import ConfigurationError
 from accord.weighting import GradNorm
 
@@ -85,3 +86,25 @@ def test_what_it_cannot_work_with_is_said() -> None:
     for options in ({"alpha": -1.0}, {"alpha": math.nan}, {"lr": 0.0}, {"lr": math.inf}):
         with pytest.raises(ConfigurationError, match=next(iter(options))):
             GradNorm(**options)
+
+
+def test_norms_are_taken_at_the_last_shared_layer_when_it_is_named() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, last = (torch.randn(3, 3, generator=generator, requires_grad=True) for _ in range(2))
+    heads = torch.randn(2, 3, generator=generator, requires_grad=True)
+    features = torch.randn(5, 3, generator=generator)
+
+    def losses() -> Tensor:
+        return (torch.tanh(features @ first) @ last @ heads.T).square().mean(dim=0)
+
+    weighting, by_hand = GradNorm(lr=0.1), GradNorm(lr=0.1)
+    for _ in range(3):
+        step = accord.backward(losses(), [first, last], weighting, at=[last])
+        rows = [torch.autograd.grad(loss, last, retain_graph=True)[0].flatten() for loss in losses()]
+        gramian = torch.stack(rows) @ torch.stack(rows).T
+        assert step.gramian is not None and torch.allclose(step.gramian.to(gramian), gramian, rtol=1e-4)
+        wanted = by_hand(losses().detach(), gramian=gramian)
+        assert step.weights is not None and torch.allclose(step.weights, wanted, rtol=1e-4)
+    everywhere = accord.gramian(losses(), [first, last])
+    assert not torch.allclose(everywhere.to(gramian), gramian, rtol=0.1)
+    assert first.grad is not None and heads.grad is not None  # all of them are trained
