@@ -541,6 +541,9 @@ def silence_about_the_group_is_an_error() -> None:
     mixed = [model.trunk[0].weight, model.trunk[0].weight * 1]
     expect(ConfigurationError, "mixes parameters", call(group=world(), at=mixed, **others))
     assert all(p.grad is None for p in model.parameters())
+    flat = accord.steps.FlatRegions()
+    expect(ConfigurationError, "FlatRegions takes", lambda: flat.backward(lambda: losses, model, model.shared()))
+    assert all(p.grad is None for p in model.parameters())
     call(group="local")()
     assert all(p.grad is not None for p in model.parameters())
 

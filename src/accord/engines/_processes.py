@@ -79,6 +79,20 @@ class Processes:
         return mine
 
 
+def running() -> int:
+    """Return how many processes were told of each other; 1 where none were."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def check_single(what: str) -> None:
+    """Raise a :class:`ConfigurationError` where several processes run, for ``what`` cannot bring theirs together."""
+    if running() > 1:
+        raise ConfigurationError(
+            f"this is one of {running()} processes, and {what} takes its gradients from one: the models would drift "
+            "apart; use accord.backward with group="
+        )
+
+
 def find_processes(group: ProcessGroup | Literal["local"] | None) -> Processes | None:
     """Return the processes to take a step with, or ``None`` for this one alone.
 
@@ -86,9 +100,9 @@ def find_processes(group: ProcessGroup | Literal["local"] | None) -> Processes |
         ConfigurationError: several processes run and nothing was said, or ``group`` is none that this one belongs to.
     """
     if group is None:
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if running() > 1:
             raise ConfigurationError(
-                f"this is one of {dist.get_world_size()} processes, and whether they train one model together decides "
+                f"this is one of {running()} processes, and whether they train one model together decides "
                 "what the step is: pass group=torch.distributed.group.WORLD if their losses are parts of one batch "
                 '(under DistributedDataParallel, too), or group="local" if each trains a model of its own'
             )

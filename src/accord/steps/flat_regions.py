@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from accord.aggregation import Mean
 from accord.balancer import Aggregator, HeadWeights
 from accord.engines import Step
+from accord.engines._processes import check_single
 from accord.engines._shared import read_parameters
 from accord.errors import ConfigurationError, NonFiniteLossWarning
 from accord.method import Method
@@ -90,6 +91,7 @@ class FlatRegions(nn.Module):
             shared: those that tasks have in common.
             tasks: all names in order, when the losses are a mapping in which some may be missing.
         """
+        check_single("FlatRegions")
         trunk = read_parameters(shared, leaves=True)
         known = {id(parameter) for parameter in trunk}
         own = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
