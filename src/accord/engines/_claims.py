@@ -27,7 +27,8 @@ class _Place:
     values: list[Tensor] = field(default_factory=list)
 
     def add(self, task: int, rows: Tensor | None, gradient: Tensor) -> None:
-        values = gradient.reshape(self.shape[0] if rows is None else len(rows), -1)
+        # A scalar has no samples, which is said once all places are known.
+        values = gradient.reshape((*self.shape, 1)[0] if rows is None else len(rows), -1)
         if rows is None:
             rows = (values != 0).any(1).nonzero().squeeze(1)
             values = values.index_select(0, rows)
