@@ -16,7 +16,7 @@ def torchrun(processes: int, script: Path, *words: str | Path, cwd: Path | None 
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, str(script), *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=280
+        [*command, str(script), *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=580
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

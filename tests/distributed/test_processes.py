@@ -10,6 +10,7 @@ from tests.distributed.launch import assert_fine, run_checks
 from accord.registry import registered
 
 
+@pytest.mark.timeout(600)
 def test_on_two_processes(tmp_path: Path) -> None:
     # Under a weighting, shards do the same whatever the weights are: three stand for all.
     weightings = ["fsdp_weighting_uncertainty", "fsdp_weighting_grad_norm", "fsdp_weighting_famo"]
@@ -20,5 +21,6 @@ def test_on_two_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_on_four_processes(tmp_path: Path) -> None:
     assert_fine(run_checks(4, tmp_path))
