@@ -32,6 +32,7 @@ from accord.aggregation import (
     NashMTL,
     OrthogonalGradient,
     PCGrad,
+    Prospect,
     SDMGrad,
     SelectiveFreezing,
     Sum,
@@ -79,6 +80,7 @@ CASES: dict[str, tuple[Callable[[], Aggregator], tuple[str, ...]]] = {
     "sdmgrad": (SDMGrad, (*COMMON, "permutation_equivariant", "convex")),
     "orthogonal_gradient": (OrthogonalGradient, ("unanimous", "linear_in_scales")),
     "pcd": (PCD, (*COMMON, "loss_scale_invariant")),
+    "prospect": (Prospect, (*COMMON, "permutation_equivariant", "linear_in_scales")),
     "fuller": (FULLER, (*COMMON, "permutation_equivariant", "loss_scale_invariant")),
     "selective_freezing": (SelectiveFreezing, (*COMMON, "permutation_equivariant", "linear_in_scales")),
 }

@@ -40,7 +40,7 @@ def test_exponential_weights_grow_by_one_factor_per_rank() -> None:
 @pytest.mark.parametrize("shift", [0.7, 3.0])  # the hull binds at the one, and in part at the other
 @pytest.mark.parametrize("penalty", ["chi2", "kl"])
 def test_the_weights_are_the_slope_of_the_risk_that_a_generic_solver_finds(penalty: str, shift: float) -> None:
-    entries = SpectralRisk("extremile").entries(4)
+    entries = SpectralRisk("extremile").risk.entries(4)
 
     def risk(losses: np.ndarray) -> float:
         def value(q: np.ndarray) -> float:

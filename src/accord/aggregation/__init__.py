@@ -26,6 +26,7 @@ from accord.aggregation.orthogonal_gradient import OrthogonalGradient
 from accord.aggregation.pcd import PCD
 from accord.aggregation.pcgrad import PCGrad
 from accord.aggregation.preference import PreferenceAggregator
+from accord.aggregation.prospect import Prospect
 from accord.aggregation.sdmgrad import SDMGrad
 from accord.aggregation.selective_freezing import SelectiveFreezing
 from accord.aggregation.sum import Sum
@@ -64,6 +65,7 @@ __all__ = [
     "PCGrad",
     "PerGroup",
     "PreferenceAggregator",
+    "Prospect",
     "SDMGrad",
     "SelectiveFreezing",
     "StatelessGramianAggregator",
