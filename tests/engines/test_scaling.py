@@ -52,11 +52,11 @@ class Greedy(balancers.Unit):
         return super().weights(gramian, losses=losses, active=active)
 
 
-@pytest.mark.parametrize("engine", EXACT)
-@pytest.mark.parametrize("balancer", ALL)
+@pytest.mark.parametrize(
+    ("engine", "balancer"),
+    [(e, b) for e in EXACT for b in ALL if not (e == "gramian" and isinstance(b, balancers.Median))],
+)
 def test_gradients_are_scaled_and_nothing_else(engine, balancer):
-    if engine == "gramian" and isinstance(balancer, balancers.Median):
-        pytest.skip("needs the Jacobian")
     case = zoo.build("head_shared_by_two_tasks")
     plain = accord.backward(case.losses, case.shared, balancer, engine=engine, retain_graph=True)
     wanted = gradients(case.module)
