@@ -8,6 +8,7 @@ from torch import nn
 import accord
 from accord.aggregation import TrimmedMean, UPGrad
 from accord.engines import Auto
+from accord.engines._apart import apart
 from accord.engines._pages import zeros
 
 
@@ -53,6 +54,21 @@ def test_samples_of_one_task_each_are_grouped(select):
     assert used(engine) == {"grouped"}
     assert "chosen: grouped" in repr(engine)
     torch.testing.assert_close(found, steps.gradients("loop", UPGrad()))
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"), [({"select": "slice"}, True), ({"select": "overlap"}, False), ({"apart": False}, False)]
+)
+def test_the_graph_tells_whether_samples_are_apart(options, wanted):
+    seen = []
+
+    class Watching(Auto):
+        def fitting(self, problem):
+            seen.append(apart(problem))
+            return super().fitting(problem)
+
+    Steps(**({"apart": True} | options)).gradients(Watching(), UPGrad())
+    assert seen == [wanted]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +123,8 @@ def test_an_engine_that_passes_over_hooks_is_tried_once_and_never_used():
 
 def test_other_kinds_of_steps_are_tried_for_themselves():
     auto = Auto(measure=True)
-    for apart in (True, False):
-        steps = Steps(apart=apart)
+    for own in (True, False):
+        steps = Steps(apart=own)
         for step in range(2):
             steps.gradients(auto, UPGrad(), step)
     assert len(auto.chosen) == 2

@@ -141,6 +141,19 @@ def test_a_gradient_that_is_not_finite_stays_out_of_a_held_step():
     assert all(gradient is None or gradient.isfinite().all() for gradient in setting.gradients())
 
 
+def test_a_gradient_that_breaks_where_it_enters_the_trunk_stays_out_of_a_held_step():
+    setting = Setting(Every(balancers.Mean(), 5))
+    setting.step(0)
+    setting.trunk.zero_grad()
+    features = setting.trunk(torch.randn(6, 4))
+    losses = [(head(features)).pow(2).mean() for head in setting.heads]
+    losses[2] = losses[2] + (features - features.detach()).sum().sqrt()  # 0, with a slope of infinity
+    with pytest.warns(NonFiniteLossWarning, match="task '2' is left out of this step"):
+        step = accord.backward(losses, setting.trunk.parameters(), setting.balancer)
+    assert step.active.tolist() == [True, True, False]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in setting.trunk.parameters())
+
+
 def test_scaled_losses_give_scaled_gradients_and_an_overflow_does_not_count():
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     scaled, plain = Setting(Every(UPGrad(), 4)), Setting(Every(UPGrad(), 4))

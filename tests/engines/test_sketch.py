@@ -89,6 +89,17 @@ def test_draws_depend_on_seed_step_and_layer_alone():
     torch.testing.assert_close(fewer[[0, 2]][:, [0, 2]], first[[0, 2]][:, [0, 2]])
 
 
+@pytest.mark.parametrize("layer", [nn.Linear(12, 3), nn.Conv1d(2, 3, 3), nn.Embedding(20, 3)])
+def test_a_layer_that_tasks_use_on_different_inputs_is_exact(layer):
+    torch.manual_seed(0)
+    shape = {nn.Linear: (7, 12), nn.Conv1d: (4, 2, 9)}.get(type(layer))
+    inputs = [torch.randn(shape) if shape else torch.randint(0, 20, (5 + i,)) for i in range(2)]
+    found = [(layer(x) - i).pow(2).mean() for i, x in enumerate(inputs)]
+    exact = accord.gramian(found, layer.parameters(), engine="loop")
+    sketched = accord.gramian(found, layer.parameters(), engine=Sketch(4))
+    torch.testing.assert_close(sketched, exact, rtol=1e-5, atol=1e-6 * float(exact.max()))
+
+
 def test_global_random_numbers_are_left_alone():
     found, shared = losses("convolution")
     before = torch.get_rng_state()

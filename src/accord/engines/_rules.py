@@ -73,8 +73,8 @@ def linear_by_weights(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
     return gramian
 
 
-def embedding(node: Node, gradients: Sequence[Tensor]) -> Tensor | None:
-    """Return the Gramian ``[k, k]`` of an embedding table's gradients from the rows that were looked up only.
+def looked_up(node: Node, gradients: Sequence[Tensor]) -> Tensor | None:
+    """Return an embedding table's gradients ``[k, n]`` in the rows that were looked up, the only ones that are not 0.
 
     ``None`` when the node is something else, or scales gradients by frequency.
     """
@@ -86,7 +86,7 @@ def embedding(node: Node, gradients: Sequence[Tensor]) -> Tensor | None:
     table = stack.new_zeros(len(stack), len(found), stack.shape[2]).index_add_(1, place, stack)
     padding = node._saved_padding_idx  # pyright: ignore
     table[:, found == padding] = 0
-    return products([table.flatten(1)])
+    return table.flatten(1)
 
 
 def _single(values: Tensor) -> Tensor:

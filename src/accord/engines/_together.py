@@ -1,4 +1,4 @@
-"""All tasks descend one graph together, and their gradients are multiplied where they meet a shared parameter."""
+"""Tasks descend one graph together, and their gradients are handed over where they meet a shared parameter."""
 
 from __future__ import annotations
 
@@ -9,31 +9,38 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from accord.engines._engine import Problem
-from accord.engines._products import Sums, products
 from accord.engines._sweep import Grads, Sweep, owners, positions
 from accord.engines.loop import dense
 
 
 class Together:
-    """The Gramian, accumulated node by node: each parameter's gradients are dropped once they have been multiplied.
+    """One walk through the graph, node by node: each parameter's gradients are dropped once they were handed over.
 
     Args:
         problem: what to differentiate.
         shortcuts: ways to deal with a node that need not form its parameters' gradients, tried in order.
+        meet: is given the position of a parameter in ``shared``, tasks, and their gradients there ``[len(tasks), n]``.
+        tasks: who descends; all that have a loss when ``None``.
+        whole: the way of all tasks, where only some descend: what one task reaches once, others may reach elsewhere.
 
     Attributes:
-        sums: the Gramian of each group, complete after :meth:`finish`.
         heads: by task, the gradients of ``Problem.own``.
     """
 
-    def __init__(self, problem: Problem, shortcuts: Sequence[Shortcut]) -> None:
-        count = len(problem.objectives.names)
-        started = problem.objectives.started()
-        self.shortcuts = shortcuts
+    def __init__(
+        self,
+        problem: Problem,
+        shortcuts: Sequence[Shortcut],
+        meet: Meet,
+        tasks: Sequence[int] | None = None,
+        whole: Sweep | None = None,
+    ) -> None:
+        started = [(task, edge) for task, edge in problem.objectives.started() if tasks is None or task in tasks]
+        self.shortcuts, self.meet = shortcuts, meet
         self.shared = positions(problem)
         self.owners = owners(problem)
         self.sweep = Sweep((edge for _, edge in started), [*self.shared, *self.owners])
-        self.sums = Sums(count, problem.groups, problem.objectives.values.device)
+        self.uses = (whole or self.sweep).uses
         self.heads: list[Grads] = [[None] * len(own) for own in problem.own]
         for task, edge in started:
             self.sweep.add(edge.node, edge.output_nr, task, problem.objectives.cotangent(task))
@@ -54,17 +61,17 @@ class Together:
 
     def alone(self, node: Node | None) -> int | None:
         """Return the position in ``shared`` of the parameter whose gradient ``node`` accumulates from one source."""
-        if node is None or self.sweep.uses.get(node) != 1 or self.sweep.below[node] or node not in self.shared:
+        if node is None or self.uses.get(node) != 1 or self.sweep.below[node] or node not in self.shared:
             return None
         return self.shared[node][0][1]
 
     def _meet(self, node: Node, arrived: dict[int, Grads]) -> None:
-        """Multiply the gradients of the shared tensors that ``node`` computes or accumulates."""
+        """Hand over the gradients of the shared tensors that ``node`` computes or accumulates."""
         for port, position in self.shared.get(node, ()):
             found = {task: gradient for task, outputs in arrived.items() if (gradient := outputs[port]) is not None}
             if found:
                 rows = torch.stack([dense(gradient).reshape(-1) for gradient in found.values()])
-                self.sums.add(position, products([rows]), list(found))
+                self.meet(position, list(found), rows)
 
     def _cut_short(self, node: Node, arrived: dict[int, Grads]) -> bool:
         gradients = [outputs[0] for outputs in arrived.values()]
@@ -75,3 +82,4 @@ class Together:
 
 
 Shortcut = Callable[[Together, Node, list[int], list[Tensor]], bool]
+Meet = Callable[[int, list[int], Tensor], None]

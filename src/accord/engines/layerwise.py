@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from torch.autograd.graph import Node
 
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Engine, Problem
+from accord.engines._products import Sums, products
 from accord.engines._rules import (
-    embedding,
     linear_by_samples,
     linear_by_weights,
     linear_weight,
+    looked_up,
     sampled_is_cheaper,
 )
-from accord.engines._together import Shortcut, Together
+from accord.engines._together import Together
 
 
 class LayerwiseGramian(Engine):
@@ -37,42 +36,42 @@ class LayerwiseGramian(Engine):
     name = "gramian"
 
     def differentiate(self, problem: Problem) -> Deferred:
-        return descend(problem, (embedding_table, linear_layer))
+        sums = Sums(len(problem.objectives.names), problem.groups, problem.objectives.values.device)
 
+        def multiply(position: int, tasks: list[int], rows: Tensor) -> None:
+            sums.add(position, products([rows]), tasks)
 
-def descend(problem: Problem, shortcuts: Sequence[Shortcut]) -> Deferred:
-    """Walk the graph for all tasks and return what was found."""
-    run = Together(problem, shortcuts)
-    run.finish()
-    return Deferred(problem, run.sums.each.sum(0), [tuple(own) for own in run.heads], run.sums.each)
+        def linear_layer(run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
+            layer = weight_of(run, node, gradients)
+            if layer is not None:
+                sums.add(layer[1], _linear_block(layer[0], gradients), tasks)
+                pass_linear(run, node, tasks, gradients)
+            return layer is not None
+
+        run = Together(problem, (embedding_table, linear_layer), multiply)
+        run.finish()
+        return Deferred(problem, sums.each.sum(0), [tuple(own) for own in run.heads], sums.each)
 
 
 def embedding_table(run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
-    """Multiply the gradients of an embedding table by the rows that were looked up."""
+    """Hand over the gradients of an embedding table in the rows that were looked up."""
     below = run.sweep.below[node]
     position = run.alone(below[0][0]) if len(below) == 1 else None
-    block = None if position is None else embedding(node, gradients)
-    if position is None or block is None:
+    rows = None if position is None else looked_up(node, gradients)
+    if position is None or rows is None:
         return False
-    run.sums.add(position, block, tasks)
+    run.meet(position, tasks, rows)
     return True
 
 
-def linear_layer(run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
-    """Multiply the gradients of a linear layer's weight, between samples or between tasks."""
-    layer = weight_of(run, node, gradients)
-    if layer is None:
-        return False
-    rows, position = layer
-    block = None
-    if sampled_is_cheaper(len(rows), rows.shape[1], gradients[0].shape[1], len(tasks)):
+def _linear_block(rows: Tensor, gradients: list[Tensor]) -> Tensor:
+    """Return the inner products of a linear layer's weight gradients, between samples or between tasks."""
+    if sampled_is_cheaper(len(rows), rows.shape[1], gradients[0].shape[1], len(gradients)):
         block = linear_by_samples(rows, gradients)
         squares = block.diagonal()
-        if not bool(((squares > 1e-20) & squares.isfinite()).all()):
-            block = None  # out of float32's range, or zero: the other way rescales
-    run.sums.add(position, linear_by_weights(rows, gradients) if block is None else block, tasks)
-    pass_linear(run, node, tasks, gradients)
-    return True
+        if bool(((squares > 1e-20) & squares.isfinite()).all()):
+            return block  # otherwise out of float32's range, or zero: the other way rescales
+    return linear_by_weights(rows, gradients)
 
 
 def weight_of(run: Together, node: Node, gradients: list[Tensor]) -> tuple[Tensor, int] | None:
@@ -84,7 +83,7 @@ def weight_of(run: Together, node: Node, gradients: list[Tensor]) -> tuple[Tenso
     if layer is None or gradients[0].ndim != 2:
         return None
     rows, weight, _ = layer
-    upright = weight.name() == "TBackward0" and run.sweep.uses.get(weight) == 1
+    upright = weight.name() == "TBackward0" and run.uses.get(weight) == 1
     position = run.alone(run.sweep.below[weight][0][0] if upright else weight)
     return None if position is None else (rows, position)
 

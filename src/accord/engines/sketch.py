@@ -8,11 +8,11 @@ from torch.autograd.graph import Node
 
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Engine, Problem
-from accord.engines._products import products
+from accord.engines._products import Sums, products
 from accord.engines._projection import Convolution, Projection, project_convolution, project_rows
-from accord.engines._rules import linear_by_weights
+from accord.engines._sweep import Sweep, owners, positions
 from accord.engines._together import Together
-from accord.engines.layerwise import descend, embedding_table, pass_linear, weight_of
+from accord.engines.layerwise import embedding_table, pass_linear, weight_of
 from accord.errors import ConfigurationError
 
 
@@ -43,7 +43,8 @@ class Sketch(Engine):
         seed: of the projections, not negative.
 
     Cost: T halves of a backward, ``N k (in + T out)`` multiplications per layer, and one ordinary backward of the
-    weighted losses; worth it from about 8 tasks on. Memory as in ``LayerwiseGramian``.
+    weighted losses; worth it from about 8 tasks on. Memory: XR, and T rows of ``k out`` numbers per such layer, of all
+    numbers for other parameters.
 
     Sources: Johnson & Lindenstrauss, "Extensions of Lipschitz mappings into a Hilbert space", 1984; Halko et al.,
     "Finding structure with randomness", 2011 (U); Meyer et al., "Hutch++", 2021 (the split into U and V).
@@ -59,47 +60,67 @@ class Sketch(Engine):
         self.size, self.seed, self.step = size, seed, 0
 
     def differentiate(self, problem: Problem) -> Deferred:
-        projection = Projection(self.size, self.seed, self.step)
+        projected = _Projected(Projection(self.size, self.seed, self.step))
         self.step += 1
+        count, heads = len(problem.objectives.names), list[tuple[Tensor | None, ...]]()
+        kept: dict[int, Tensor] = {}
 
-        def linear_layer(run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
-            return _linear(run, node, tasks, gradients, projection)
+        def keep(position: int, tasks: list[int], rows: Tensor) -> None:
+            # Values per parameter differ by what was projected, not by task: all tasks share a layer's projection.
+            if position not in kept:
+                kept[position] = rows.new_zeros(count, rows.shape[1])
+            kept[position][tasks] = rows
 
-        def convolution(run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
-            return _convolution(run, node, tasks, gradients, projection)
-
-        return descend(problem, (embedding_table, linear_layer, convolution))
+        started = problem.objectives.started()
+        whole = Sweep((edge for _, edge in started), [*positions(problem), *owners(problem)])
+        for task in range(count):
+            # One by one: a gradient stays in the processor's cache from layer to layer.
+            run = Together(problem, (embedding_table, projected.linear, projected.convolution), keep, [task], whole)
+            run.finish()
+            heads.append(tuple(run.heads[task]))
+        sums = Sums(count, problem.groups, problem.objectives.values.device)
+        for position, rows in kept.items():
+            sums.add(position, products([rows], problem.objectives.active))
+        return Deferred(problem, sums.each.sum(0), heads, sums.each)
 
     def __repr__(self) -> str:
         return f"Sketch(size={self.size}, seed={self.seed})"
 
 
-def _linear(run: Together, node: Node, tasks: list[int], gradients: list[Tensor], projection: Projection) -> bool:
-    layer = weight_of(run, node, gradients)
-    if layer is None:
-        return False
-    rows, position = layer
-    short = project_rows(rows, projection, position)
-    run.sums.add(position, linear_by_weights(short, gradients), tasks)
-    pass_linear(run, node, tasks, gradients)
-    return True
+class _Projected:
+    """Ways through layers whose inputs are projected, once for all tasks."""
 
+    def __init__(self, projection: Projection) -> None:
+        self._projection = projection
+        self._short: dict[Node, Tensor] = {}
 
-def _convolution(run: Together, node: Node, tasks: list[int], gradients: list[Tensor], projection: Projection) -> bool:
-    layer = Convolution.of(node)
-    position = None if layer is None else run.alone(node.next_functions[1][0])
-    if layer is None or position is None or layer.patch <= projection.size:
-        return False
-    short = project_convolution(layer, projection, position).flatten(2)
-    rows = [torch.bmm(short, gradient.flatten(2).mT).sum(0).flatten() for gradient in gradients]
-    run.sums.add(position, products([torch.stack(rows)]), tasks)
-    below = run.sweep.below[node]
-    wanted = [below[0][0] in run.sweep.uses, False, below[2][0] in run.sweep.uses]
-    if any(wanted):
-        for task, gradient in zip(tasks, gradients, strict=True):
-            found = layer.backward(gradient, wanted)
-            for place in (0, 2):
-                child, port = below[place]
-                if child is not None and wanted[place]:
-                    run.sweep.add(child, port, task, found[place])
-    return True
+    def linear(self, run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
+        layer = weight_of(run, node, gradients)
+        if layer is None:
+            return False
+        inputs, position = layer
+        if node not in self._short:
+            self._short[node] = project_rows(inputs, self._projection, position)
+        run.meet(position, tasks, torch.stack([(self._short[node].T @ gradient).flatten() for gradient in gradients]))
+        pass_linear(run, node, tasks, gradients)
+        return True
+
+    def convolution(self, run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
+        layer = Convolution.of(node)
+        position = None if layer is None else run.alone(node.next_functions[1][0])
+        if layer is None or position is None or layer.patch <= self._projection.size:
+            return False
+        if node not in self._short:
+            self._short[node] = project_convolution(layer, self._projection, position).flatten(2)
+        products = [torch.bmm(self._short[node], gradient.flatten(2).mT).sum(0) for gradient in gradients]
+        run.meet(position, tasks, torch.stack(products).flatten(1))
+        below = run.sweep.below[node]
+        wanted = [below[0][0] in run.sweep.uses, False, below[2][0] in run.sweep.uses]
+        if any(wanted):
+            for task, gradient in zip(tasks, gradients, strict=True):
+                found = layer.backward(gradient, wanted)
+                for place in (0, 2):
+                    child, port = below[place]
+                    if child is not None and wanted[place]:
+                        run.sweep.add(child, port, task, found[place])
+        return True
