@@ -37,14 +37,18 @@ class Grouped(Engine):
     layer the weight's gradients are one product per task over that task's rows, which together cost what one product
     over all rows costs. Which sample belongs to which task is read off the gradients that leave the heads.
 
-    Exact. Refuses, by name, samples of two tasks and operations that mix samples (batch normalisation) or are not known
-    not to. Hooks on tensors inside the model do not act on the Gramian.
+    Exact. Refuses, by name, samples of two tasks and operations that mix samples (batch normalisation in training mode;
+    freeze its statistics, or normalise in groups) or are not known not to. Hooks on tensors inside the model do not act
+    on the Gramian. A vector of losses, one per sample, is the case in which every sample is a task (instance-wise risk
+    minimisation; Quinton and Rey, Jacobian descent for multi-objective optimisation, 2024).
 
-    Weights of linear layers cost neither T·P numbers nor a second backward: their inputs and output gradients are kept,
-    the Gramian is taken between samples or between tasks, whichever is less, and one more product descends.
+    Weights of linear layers, convolutions and embedding tables are held as what the layer read and the gradient of what
+    it gave. By a cost model of their sizes, their Gramian is taken between samples, and one more product descends, or
+    between tasks, whose gradients are kept for the update while they fit into 1 GiB.
 
-    Cost: all heads once, one backward, one product per linear layer, and T numbers for each other parameter; where T·P
-    exceeds 1 GiB, these are dropped one by one, and a backward of the weighted losses descends instead.
+    Cost: all heads once, one backward, the products above, and T numbers for each other parameter. Where these exceed
+    1 GiB, they are dropped one by one, and a backward of the weighted losses descends instead. Where each sample has
+    many places (tokens) and T nears the batch, ``T²·P`` multiplications between tasks weigh most.
     """
 
     name = "grouped"
