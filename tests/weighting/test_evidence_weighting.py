@@ -86,8 +86,8 @@ def test_it_finds_a_strength_that_generalises_without_validation_data() -> None:
 def test_what_it_cannot_work_with_is_said() -> None:
     for options, match in (
         ({"sizes": [0]}, "1 or more"),
-        ({"emphasis": 0.0}, "emphasis"),
-        ({"deviation": math.inf}, "deviation"),
+        ({"sizes": [3], "emphasis": 0.0}, "emphasis"),
+        ({"sizes": [3], "deviation": math.inf}, "deviation"),
     ):
         with pytest.raises(ConfigurationError, match=match):
             EvidenceWeighting(**options)  # pyright: ignore[reportArgumentType]
