@@ -1,4 +1,4 @@
-"""An unbiased estimate of the Gramian at half the cost of the gradients."""
+"""An unbiased estimate of the Gramian without the gradients of wide layers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class Sketch(Engine):
         seed: of the projections, not negative.
 
     Cost: T halves of a backward, ``N k (in + T out)`` multiplications per layer, and one ordinary backward of the
-    weighted losses; worth it from about 8 tasks on. Memory: XR, and T rows of ``k out`` numbers per such layer, of all
+    weighted losses. On the CPU it pays for wide linear layers from about 8 tasks on, and not for narrow convolutions.
+    Memory: XR, and T rows of ``k out`` numbers per such layer, of all
     numbers for other parameters.
 
     Sources: Johnson & Lindenstrauss, "Extensions of Lipschitz mappings into a Hilbert space", 1984; Halko et al.,
