@@ -138,6 +138,8 @@ class Trainer:
             task_parameters=problem.private,
             at=problem.gramian_at(self.balancer),
             engine=self.balancing.engine,
+            # A run is one process's; where a launcher has started several, each trains a model of its own.
+            group="local",
         )
         for task in step.skipped:
             if losses[task] is not None:
