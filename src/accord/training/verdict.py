@@ -88,25 +88,29 @@ def judge(contests: Sequence[Contest], *, rows: int, resamples: int, confidence:
         seed: of the resampling.
     """
     resamples = int(min(resamples, max(200, MAX_DRAWS // max(1, rows))))
-    joint, single = _replicates(contests, rows, resamples, np.random.default_rng(seed))
+    sides = [*(contest.joint for contest in contests), *(contest.single for contest in contests)]
+    found = replicates(sides, rows, resamples, np.random.default_rng(seed))
+    joint, single = found[: len(contests)], found[len(contests) :]
     answers = [_compare(c, joint[i], single[i], rows, confidence) for i, c in enumerate(contests)]
     return Verdict(_delta_m(contests, joint, single, answers, confidence), tuple(answers), resamples)
 
 
-def _replicates(
-    contests: Sequence[Contest], rows: int, resamples: int, rng: np.random.Generator
-) -> tuple[list[Array], list[Array]]:
-    """Return per contest the metric ``[R]`` of both sides, averaged over the resample's seeds."""
-    seeds = len(contests[0].joint)
+def replicates(models: Sequence[Sequence[Scorer]], rows: int, resamples: int, rng: np.random.Generator) -> list[Array]:
+    """Return per model its metric ``[R]`` in resamples that are the same for all models.
+
+    Args:
+        models: one scorer per seed each; all have the same seeds in the same order.
+        rows: number of test rows ``N``.
+        resamples: ``R``: draws of rows and, where there are several, of seeds, over which the metric is averaged.
+        rng: of the draws.
+    """
+    seeds = len(models[0])
     picks = rng.integers(0, seeds, (resamples, seeds))
-    parts: list[list[tuple[Array, Array]]] = [[] for _ in contests]
+    parts: list[list[Array]] = [[] for _ in models]
     for counts in resampled_counts(rows, resamples, rng):
-        for found, contest in zip(parts, contests, strict=True):
-            joint = np.stack([score(counts) for score in contest.joint], axis=1)
-            found.append((joint, np.stack([score(counts) for score in contest.single], axis=1)))
-    sides = ([np.concatenate([part[side] for part in found]) for found in parts] for side in (0, 1))
-    joint, single = ([np.take_along_axis(values, picks, 1).mean(1) for values in side] for side in sides)
-    return joint, single
+        for found, model in zip(parts, models, strict=True):
+            found.append(np.stack([score(counts) for score in model], axis=1))
+    return [np.take_along_axis(np.concatenate(found), picks, 1).mean(1) for found in parts]
 
 
 def _compare(contest: Contest, joint: Array, single: Array, rows: int, confidence: float) -> Comparison:
