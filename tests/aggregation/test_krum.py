@@ -13,7 +13,8 @@ from accord.errors import ConfigurationError
 from accord.testing import check_aggregator
 
 
-@given(some.integers(0, 2**31), some.integers(5, 12), some.integers(0, 2), some.integers(1, 4))
+# With fewer than six tasks a single neighbour can be left to compare with, and two nearest ones tie.
+@given(some.integers(0, 2**31), some.integers(6, 12), some.integers(0, 2), some.integers(1, 4))
 @settings(max_examples=50, deadline=None)
 def test_it_averages_the_rows_of_least_score(seed: int, tasks: int, byzantine: int, selected: int) -> None:
     jacobian = np.random.default_rng(seed).standard_normal((tasks, 8))

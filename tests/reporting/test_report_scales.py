@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -66,6 +66,7 @@ def test_tick_labels(values, texts):
     assert labels(values) == texts
 
 
+@example(9999.0, 1.0, 2)
 @given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e4), st.integers(2, 6))
 def test_tick_labels_differ(low, span, count):
     found = labels(ticks(low, low + span, count))

@@ -18,9 +18,9 @@ Examples:
       The formula, the options with their defaults, and the paper.
 
 Names of the room sharing go to `accord fit --sharing NAME`, those of weighting
-and aggregation to `--balancing NAME`; those of steps and pareto are for loops of your own.
-NEEDS is what a method looks at: losses, inner products of the gradients
-(gramian), or the gradients (jacobian)."""
+and aggregation to `--balancing NAME`; those of other rooms are for loops of
+your own. NEEDS is what a method looks at: losses, inner products of the
+gradients (gramian), or the gradients (jacobian)."""
 
 app = App(help_epilogue=EXAMPLES)
 

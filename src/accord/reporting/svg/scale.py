@@ -83,11 +83,13 @@ def labels(values: list[float]) -> list[str]:
     step = abs(values[1] - values[0]) if len(values) > 1 else abs(values[0]) or 1.0
     largest = max(abs(v) for v in values)
     if largest >= 10_000 or step < 1e-6:
-        return [_prefixed(v) if abs(v) > step / 2 else "0" for v in values]
+        return [_prefixed(v, step) if abs(v) > step / 2 else "0" for v in values]
     places = max(0, -math.floor(math.log10(step) + 1e-9))
     return [fixed(v, places) if abs(v) > step / 2 else "0" for v in values]
 
 
-def _prefixed(value: float) -> str:
+def _prefixed(value: float, step: float) -> str:
+    # As many digits as it takes to tell a tick from the next, in 9,999.5 of steps of 0.5 say.
+    digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(step)) + 1
     scale, unit = next(((s, u) for s, u in UNITS if abs(value) >= s), (1.0, ""))
-    return f"{value / scale:.4g}{unit}".replace("-", MINUS)
+    return f"{value / scale:.{max(4, digits)}g}{unit}".replace("-", MINUS)
