@@ -54,9 +54,31 @@ def resnet() -> tuple[nn.Module, Tensor, int]:
     return nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()), torch.randn(64, 3, 32, 32), 128
 
 
+def resnet_groups() -> tuple[nn.Module, Tensor, int]:
+    """Batch normalisation mixes samples; this is the same network for samples that belong to tasks."""
+    trunk, x, width = resnet()
+    replace_norms(trunk)
+    return trunk, x, width
+
+
+def replace_norms(module: nn.Module) -> None:
+    """Put group normalisation, four channels a group, in the place of batch normalisation."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, nn.GroupNorm(child.num_features // 4, child.num_features))
+        else:
+            replace_norms(child)
+
+
 def transformer() -> tuple[nn.Module, Tensor, int]:
     layer = nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, batch_first=True, norm_first=True)
     return Pooled(nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)), torch.randn(32, 64, 256), 256
 
 
-MODELS = {"mlp": mlp, "small_batch": small_batch, "resnet": resnet, "transformer": transformer}
+MODELS = {
+    "mlp": mlp,
+    "small_batch": small_batch,
+    "resnet": resnet,
+    "resnet_groups": resnet_groups,
+    "transformer": transformer,
+}

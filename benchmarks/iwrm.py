@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 import torch
-from engine_models import MODELS
+from engine_models import MODELS, replace_norms
 from torch import Tensor, nn
 
 import accord
@@ -42,19 +42,11 @@ def build(model: str, batch: int) -> tuple[nn.Module, Tensor]:
     """Return the network that gives logits, and one batch."""
     trunk, x, width = MODELS[model.removesuffix("_frozen")]()
     if model == "resnet":
-        _replace_norms(trunk)
+        replace_norms(trunk)
     if model.endswith("_frozen"):
         trunk.eval()
     repeats = -(-batch // len(x))
     return nn.Sequential(trunk, nn.Linear(width, CLASSES)), torch.cat([x] * repeats)[:batch].contiguous()
-
-
-def _replace_norms(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, nn.GroupNorm(child.num_features // 4, child.num_features))
-        else:
-            _replace_norms(child)
 
 
 def steps(network: nn.Module, x: Tensor, balancer: str, engines: list[str]) -> dict[str, tuple[nn.Module, Step]]:
