@@ -48,8 +48,10 @@ LEFT_OUT = {
     "evidence_weighting": "weighs a likelihood against priors, not tasks",
     "fuller": "balances the branches of several modalities; without them it is IMTL-G",
     "mamlmtl": "trains on losses behind a virtual step of each task; without them it is the plain mean",
+    "prospect": "is `spectral_risk` where every task has a loss in every step",
     "scheduled": "takes a schedule that someone knows; without one it is the plain mean",
     "selective_freezing": "is made for the few scales of a quantised network under two objectives",
+    "sum": "is `mean` times the number of tasks, which Adam divides out again",
 }
 # They put the first task first; the mean over tasks is not what they promise.
 PRIMARY = ("orthogonal_gradient", "pcd")

@@ -50,7 +50,10 @@ def answer(summaries: dict[str, Summary]) -> Iterator[str]:
         yield f"**{title}**, {count} methods against tuned plain weights:\n"
         yield f"- better: {_names(summary.named('better'))}"
         yield f"- no clear difference: {_names(summary.named('no clear difference'))}"
-        yield f"- worse: {_names(summary.named('worse'))}\n"
+        yield f"- worse: {_names(summary.named('worse'))}"
+        if summary.missing:
+            yield f"- not measured yet: {_names(summary.missing)}"
+        yield ""
     everybody = dict.fromkeys(row.name for summary in summaries.values() for row in summary.rows if row.name != TUNED)
     winners = {name for summary in summaries.values() for name in summary.named("better")}
     never = [name for name in everybody if name not in winners]

@@ -1,4 +1,4 @@
-"""Gains over single-task models, paired intervals over seeds, and Holm's correction."""
+"""Gains over single-task models, and paired intervals over seeds."""
 
 from __future__ import annotations
 
@@ -48,16 +48,6 @@ def paired(ours: Sequence[float], theirs: Sequence[float], confidence: float = 0
     half = float(t.ppf(0.5 + confidence / 2, freedom)) * error
     p = float(2 * t.sf(abs(mean) / error, freedom)) if error else float(mean == 0.0)
     return Difference(mean, mean - half, mean + half, p)
-
-
-def holm(values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values corrected for their number, by the method of Holm (1979)."""
-    ordered = sorted(values, key=lambda name: values[name])
-    corrected, largest = {}, 0.0
-    for rank, name in enumerate(ordered):
-        largest = max(largest, min(1.0, (len(ordered) - rank) * values[name]))
-        corrected[name] = largest
-    return corrected
 
 
 def outcome(mean: float, p: float, level: float = 0.05) -> Outcome:

@@ -12,7 +12,9 @@ from benchmarks.study.methods import PLAIN, TUNED
 from benchmarks.study.problem import METRICS, Kind, Sizes
 from benchmarks.study.protocol import SINGLE
 from benchmarks.study.results import Run
-from benchmarks.study.statistics import Difference, Outcome, delta_m, holm, outcome, paired
+from benchmarks.study.statistics import Difference, Outcome, delta_m, outcome, paired
+
+from accord.comparing.holm import holm
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that is known of one data set; the best method comes first."""
+    """All that is known of one data set; the best method comes first.
+
+    Attributes:
+        failures: by method, why it could not be trained.
+        missing: methods that have runs, here or on another data set, but not yet all of them here.
+    """
 
     single: dict[str, float]
     rows: list[Row]
     failures: dict[str, str]
+    missing: list[str]
 
     def named(self, *outcomes: Outcome) -> list[str]:
         """Return the methods with one of ``outcomes``, the reference itself left out."""
@@ -57,7 +65,8 @@ def summarise(runs: Iterable[Run], problem: str, kind: Kind, sizes: Sizes, seeds
 
     Methods with fewer than ``seeds`` tested seeds are left out.
     """
-    own = [run for run in runs if run.problem == problem and run.sizes == asdict(sizes)]
+    every = list(runs)
+    own = [run for run in every if run.problem == problem and run.sizes == asdict(sizes)]
     tested: dict[str, list[Run]] = {}
     for run in own:
         if run.stage == "test" and not run.failure:
@@ -88,7 +97,8 @@ def summarise(runs: Iterable[Run], problem: str, kind: Kind, sizes: Sizes, seeds
     ]
     rows.sort(key=lambda row: math.inf if math.isnan(row.difference.mean) else -row.difference.mean)
     failed = {run.method: run.failure for run in own if run.failure and run.method not in complete}
-    return Summary(single, rows, failed)
+    missing = sorted({run.method for run in every if not _alone(run.method)} - set(joint) - set(failed))
+    return Summary(single, rows, failed, missing)
 
 
 def _alone(name: str) -> bool:

@@ -19,12 +19,12 @@ from benchmarks.study.picture import dots, ticks
 from benchmarks.study.problem import About, Part, Problem, Sizes
 from benchmarks.study.protocol import RATES, Entrant, best_of, enter, joint, next_trial, reference, single
 from benchmarks.study.results import Results, Run
-from benchmarks.study.statistics import delta_m, holm, outcome, paired
+from benchmarks.study.statistics import delta_m, outcome, paired
 from benchmarks.study.summary import summarise
 from benchmarks.study.train import batches, held_out, train
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import false_discovery_control, ttest_rel
+from scipy.stats import ttest_rel
 from torch import nn
 
 from accord.errors import DataError
@@ -93,6 +93,9 @@ def test_a_study_runs_resumes_and_is_summed_up(tmp_path: Path) -> None:
         gains = [[delta_m(run.metrics, summary.single, -1.0) for run in runs] for runs in (tested, tuned)]
         assert row.difference.mean == pytest.approx(np.mean(gains[0]) - np.mean(gains[1]), abs=1e-9)
         assert {run.seed for run in tested} == {1, 2}
+    assert not summary.missing
+    partly = summarise([run for run in again if run.method != "moml" or run.seed != 2], "tiny", "regression", SIZES, 2)
+    assert partly is not None and partly.missing == ["moml"]
     about = About("Tiny", "regression", "Rows.", "A model.")
     lines = [*answer({"Tiny": summary}), *section("tiny", about, SIZES, summary)]
     assert sum(line.startswith("| `") for line in lines) == len(names)
@@ -217,21 +220,6 @@ def test_paired_without_a_difference_or_without_numbers() -> None:
 def test_the_outcome_needs_both_a_side_and_a_small_p() -> None:
     cases = [(0.5, 0.04), (-0.5, 0.04), (0.5, 0.05), (-0.5, 1.0)]
     assert [outcome(*case) for case in cases] == ["better", "worse", "no clear difference", "no clear difference"]
-
-
-def test_holm_by_hand() -> None:
-    # 3 x 0.01, then 2 x 0.03, then the larger of 0.06 and 1 x 0.04.
-    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
-
-
-@settings(max_examples=40)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_lies_between_no_correction_and_bonferroni_and_above_false_discovery(values: list[float]) -> None:
-    found = holm({str(i): value for i, value in enumerate(values)})
-    corrected = np.array([found[str(i)] for i in range(len(values))])
-    assert (corrected >= np.array(values) - 1e-15).all()
-    assert (corrected <= np.minimum(1, len(values) * np.array(values)) + 1e-12).all()
-    assert (corrected >= false_discovery_control(values) - 1e-12).all()
 
 
 def test_digits_lie_where_they_should_and_the_brighter_pixel_wins() -> None:

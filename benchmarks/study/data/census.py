@@ -9,7 +9,7 @@ from benchmarks.study.problem import About, Part, Problem, Sizes
 from accord.data import FeatureEncoder, FeatureLayout, Table, datasets, infer_schema, open_table
 from accord.sharing import FeatureStem, Heads, MMoE, MultiTaskModel
 
-SIZES = Sizes(train=40_000, validation=20_000, test=40_000, steps=150, batch=256)
+SIZES = Sizes(train=40_000, validation=20_000, test=40_000, steps=120, batch=256)
 ABOUT = About(
     "Census-Income",
     "binary",
