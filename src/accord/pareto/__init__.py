@@ -9,6 +9,7 @@ from accord.pareto.hypervolume import hypervolume
 from accord.pareto.hypervolume_gradient import HypervolumeGradient
 from accord.pareto.indicators import eaf, epsilon, igd_plus, r2
 from accord.pareto.linear import LinearScalarisation
+from accord.pareto.mogfn import MOGFN
 from accord.pareto.moo_svgd import MOOSVGD
 from accord.pareto.pa_lo_ra import PaLoRA
 from accord.pareto.pa_mal import PaMaL
@@ -25,6 +26,7 @@ from accord.pareto.tchebycheff import TchebycheffScalarisation
 __all__ = [
     "COSMOS",
     "EPO",
+    "MOGFN",
     "MOOSVGD",
     "PMGDA",
     "PMTL",

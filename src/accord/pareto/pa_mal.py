@@ -21,6 +21,9 @@ class PaMaL(WeightSpaceModel):
     what the order of the losses is off. For task t, with the step's samples in ascending order of ``w_t``, its losses
     ought to fall, and ``R_t = log( (1 / (W - 1)) sum exp(max(l_next - l, 0)) )`` is 0 if they do.
 
+    Without training, on members that were fine-tuned from one network for one reward each, :meth:`solution` is a
+    rewarded soup (Rame et al., Rewarded Soups, 2023).
+
     Cost: ``window`` forwards, and T times the memory of one network. Running statistics of norms, if there are any,
     are the first member's, of all mixtures alike.
 

@@ -41,7 +41,8 @@ class PreferenceModel(nn.Module, ABC):
         Args:
             inputs: what the plain network takes; a tuple stands for several arguments.
             preference: ``[T]``, non-negative, summing to 1; or ``[W, T]``, all of them in one vectorised pass, in which
-                case every tensor of the answer has one dimension more, the first.
+                case every tensor of the answer has one dimension more, the first. What ``torch.vmap`` cannot do, such
+                as recurrent layers, takes one preference at a time.
 
         Raises:
             ConfigurationError: the preference has not T entries; or there are several, and a norm would update its
