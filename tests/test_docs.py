@@ -153,6 +153,7 @@ PUBLIC = [
     "data",
     "engines",
     "linalg",
+    "merging",
     "reporting",
     "sharing",
     "steps",

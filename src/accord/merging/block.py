@@ -1,0 +1,97 @@
+"""What a kernel sees: the same stretch of one tensor in every checkpoint, in work buffers that are used again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+# Elements per block: a handful of float32 buffers of this length stay in a core's second-level cache.
+BLOCK = 1 << 16
+
+
+@dataclass(slots=True)
+class Buffers:
+    """The work buffers of one thread, made at first use and reused; fresh memory costs nine times the arithmetic."""
+
+    held: dict[tuple[str, torch.dtype], Tensor] = field(default_factory=dict)
+
+    def take(self, key: str, length: int, dtype: torch.dtype) -> Tensor:
+        """Return ``[length]`` elements with whatever they last held."""
+        flat = self.held.get((key, dtype))
+        if flat is None or flat.numel() < length:
+            flat = self.held[key, dtype] = torch.empty(max(length, BLOCK), dtype=dtype)
+        return flat[:length]
+
+
+class Block:
+    """``[length]`` consecutive elements of one tensor, read when asked for, in the dtype that is computed in.
+
+    Args:
+        name: of the tensor.
+        start: place of the first element in the flattened tensor.
+        length: number of elements.
+        base: the flattened tensor in the base, or ``None``.
+        models: the flattened tensors in the models.
+        dtype: what is computed in.
+        buffers: those of the running thread. Everything a block returns lives there, until the next block.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        start: int,
+        length: int,
+        base: Tensor | None,
+        models: tuple[Tensor, ...],
+        dtype: torch.dtype,
+        buffers: Buffers,
+    ) -> None:
+        self.name = name
+        self.start = start
+        self.length = length
+        self.count = len(models)
+        self.has_base = base is not None
+        self._base = base
+        self._models = models
+        self._dtype = dtype
+        self._buffers = buffers
+        self._loaded: Tensor | None = None
+
+    def buffer(self, key: str, dtype: torch.dtype | None = None) -> Tensor:
+        """Return a work buffer ``[length]`` of this thread, with whatever it last held."""
+        return self._buffers.take(key, self.length, dtype or self._dtype)
+
+    def base(self) -> Tensor:
+        """Return the base's elements ``[length]``; read once."""
+        if self._loaded is None:
+            assert self._base is not None
+            self._loaded = self._read(self._base, "base")
+        return self._loaded
+
+    def model(self, index: int) -> Tensor:
+        """Return a model's elements ``[length]``, until the next model is asked for."""
+        return self._read(self._models[index], "model")
+
+    def delta(self, index: int) -> Tensor:
+        """Return a model's task vector ``[length]``, in a buffer of its own.
+
+        It is 0 where model and base agree, which an infinity in both would otherwise turn into NaN.
+        """
+        base, model = self.base(), self.model(index)
+        delta = torch.sub(model, base, out=self.buffer(f"delta {index}"))
+        if not torch.isfinite(delta.sum()):
+            delta.masked_fill_(model == base, 0.0)
+        return delta
+
+    def settled(self) -> Tensor:
+        """Return where ``[length]`` all checkpoints agree."""
+        first = self.base().clone() if self.has_base else self.model(0).clone()
+        same = torch.ones(self.length, dtype=torch.bool)
+        for index in range(self.count):
+            same &= self.model(index) == first
+        return same
+
+    def _read(self, source: Tensor, key: str) -> Tensor:
+        return self.buffer(key).copy_(source[self.start : self.start + self.length])

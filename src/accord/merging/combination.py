@@ -1,0 +1,96 @@
+"""Merging by a weighted sum of whole tensors."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from accord.merging.block import Block
+from accord.merging.merging_method import MergingMethod
+from accord.merging.survey import Part, Survey
+
+Array = npt.NDArray[np.float64]
+# Products are summed in runs of this many elements, and the runs in float64, so that float32 loses no digits.
+RUN = 1 << 12
+
+
+class Combination(MergingMethod):
+    """A method whose result is ``c_0 base + sum_i c_i model_i``, with coefficients for each tensor.
+
+    What such a method looks at, if anything, is the Gramian of a tensor's checkpoints. Coefficients act on the
+    checkpoints and not on differences, so that one model with coefficient 1 comes back bit for bit.
+    """
+
+    @abstractmethod
+    def coefficients(self, models: int, based: bool, gramian: Array | None) -> Sequence[float]:
+        """Return ``[1 + n]`` coefficients: the base's, 0 where there is none, then the models'."""
+
+    def combine(self, block: Block, found: Any) -> Tensor:
+        own, *others = self.coefficients(block.count, block.has_base, found)
+        merged, empty = block.buffer("merged"), True
+        # A coefficient of 0 leaves its checkpoint out, infinities and all.
+        if own:
+            torch.mul(block.base(), own, out=merged)
+            empty = False
+        for index, weight in enumerate(others):
+            if weight and empty:
+                torch.mul(block.model(index), weight, out=merged)
+                empty = False
+            elif weight:
+                merged.add_(block.model(index), alpha=weight)
+        return merged.zero_() if empty else merged
+
+
+class GramianSurvey(Survey):
+    """All inner products of a tensor's checkpoints.
+
+    Args:
+        models: how many there are.
+        vectors: ``"models"``; ``"all"``, with the base first; or ``"deltas"``, the models minus the base.
+
+    ``found`` is ``[n, n]``, or ``[1 + n, 1 + n]`` for ``"all"``, in float64. Cost: one pass, ``n (n + 1) / 2`` products
+    per element.
+    """
+
+    def __init__(self, models: int, vectors: str) -> None:
+        self.models = models
+        self.vectors = vectors
+
+    def part(self) -> Part:
+        return _Products(self.models + (self.vectors == "all"), self.vectors)
+
+    def take(self, parts: Sequence[Part]) -> None:
+        self.found = sum(part.total for part in parts if isinstance(part, _Products))
+        self.finished = True
+
+
+class _Products(Part):
+    def __init__(self, size: int, vectors: str) -> None:
+        self.total = np.zeros((size, size))
+        self.vectors = vectors
+
+    def look(self, block: Block) -> None:
+        rows = [self._row(block, index) for index in range(len(self.total))]
+        for i, first in enumerate(rows):
+            for j, second in enumerate(rows[: i + 1]):
+                self.total[i, j] += _dot(first, second)
+                self.total[j, i] = self.total[i, j]
+
+    def _row(self, block: Block, index: int) -> Tensor:
+        if self.vectors == "deltas":
+            return block.delta(index)
+        if self.vectors == "all" and index == 0:
+            return block.base()
+        return block.buffer(f"row {index}").copy_(block.model(index - (self.vectors == "all")))
+
+
+def _dot(first: Tensor, second: Tensor) -> float:
+    whole = len(first) // RUN * RUN
+    runs = torch.einsum("ij,ij->i", first[:whole].view(-1, RUN), second[:whole].view(-1, RUN))
+    return runs.sum(dtype=torch.float64).item() + torch.dot(first[whole:], second[whole:]).item()

@@ -1,0 +1,92 @@
+"""Drop and rescale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from accord.errors import ConfigurationError
+from accord.merging.block import Block
+from accord.merging.election import elect
+from accord.merging.masks import keep_mask
+from accord.merging.merging_method import MergingMethod, per_model
+from accord.merging.ties import check_density
+from accord.method import Method
+
+
+class DARE(MergingMethod):
+    """Drop entries of the task vectors at random and enlarge the others, then merge by task arithmetic or by TIES.
+
+    Each entry of each task vector is kept with probability ``density`` and divided by it, else set to 0, so that the
+    task vector stays the same in expectation. Masks are independent between models. They depend on ``seed``, the
+    model's place and the tensor's name alone: on no other tensor, no thread and no order of work.
+
+    Cost: one pass.
+
+    Args:
+        density: ``1 - p`` for the paper's drop rate p: 0.1 and less for large language models.
+        merge: ``"linear"``: the sum of the task vectors; ``"ties"``: the mean over those that agree with the elected
+            sign, where no trimming is needed.
+        scale: factor of the merged task vector; the paper's task arithmetic has one of about 0.3 to 1.
+        weights: factor of each task vector, before any election. 1 when left out.
+        rescale: divide what is kept by the density. mergekit restores each tensor's L1 norm instead, which is the same
+            in expectation but no constant: on few entries its factor varies by hundreds.
+        seed: of the masks.
+
+    Source: Yu et al., Language Models are Super Mario: Absorbing Abilities from Homologous Models as a Free Lunch,
+    2024.
+    """
+
+    method: ClassVar[Method] = Method(
+        title="DARE",
+        paper="Language Models are Super Mario: Absorbing Abilities from Homologous Models as a Free Lunch",
+        year=2024,
+        url="https://arxiv.org/abs/2311.03099",
+        needs="parameters",
+        cost="1 pass",
+    )
+
+    def __init__(
+        self,
+        density: float = 0.1,
+        merge: Literal["linear", "ties"] = "linear",
+        scale: float = 1.0,
+        weights: Sequence[float] | float | None = None,
+        rescale: bool = True,
+        seed: int = 0,
+    ) -> None:
+        check_density(density)
+        if merge not in ("linear", "ties"):
+            raise ConfigurationError(f"merge is 'linear' or 'ties'; got {merge!r}")
+        self.density = density
+        self.merge: Literal["linear", "ties"] = merge
+        self.scale = scale
+        self.weights = weights
+        self.rescale = rescale
+        self.seed = seed
+
+    def survey(self, models: int, elements: int, based: bool) -> None:
+        return None
+
+    def combine(self, block: Block, found: Any) -> Tensor:
+        weights = per_model(self.weights, block.count, 1.0, "weights")
+        deltas = [self._dropped(block, index).mul_(weight) for index, weight in enumerate(weights)]
+        if self.merge == "ties":
+            merged = elect(block, deltas, "mean", weights)
+        else:
+            merged = block.buffer("merged").copy_(deltas[0])
+            for delta in deltas[1:]:
+                merged.add_(delta)
+        return merged.mul_(self.scale).add_(block.base())
+
+    def _dropped(self, block: Block, index: int) -> Tensor:
+        delta = block.delta(index)
+        if self.density == 1.0:
+            return delta
+        keep = block.buffer("keep", torch.bool)
+        kept = keep_mask(self.seed, block.name, index, block.start, keep, self.density)
+        delta.mul_(keep)
+        return delta.div_(kept) if self.rescale else delta

@@ -1,0 +1,46 @@
+"""Sum task vectors entry by entry, letting only those take part that point where most of the sum does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from accord.merging.block import Block
+
+How = Literal["mean", "sum", "max"]
+
+
+def elect(block: Block, deltas: Sequence[Tensor], how: How, weights: Sequence[float], draw: float = 0.0) -> Tensor:
+    """Return the merged task vector ``[length]`` in a buffer: zeros do not vote, nor count in the mean.
+
+    Args:
+        block: whose buffers are used.
+        deltas: task vectors ``[length]``, already multiplied by ``weights``.
+        how: over those with the elected sign: their sum divided by the sum of their weights, the sum, or the largest.
+        weights: what the deltas were multiplied by.
+        draw: the sign of entries whose sum is exactly 0; under 0 nothing is elected, and the entry stays 0.
+    """
+    sign = block.buffer("sign").copy_(deltas[0])
+    for delta in deltas[1:]:
+        sign.add_(delta)
+    sign.sign_()
+    if draw:
+        sign.masked_fill_(sign == 0, draw)
+    merged, agrees = block.buffer("merged").zero_(), block.buffer("agrees")
+    share = block.buffer("share").zero_() if how == "mean" else None
+    for delta, weight in zip(deltas, weights, strict=True):
+        # sign * delta is the size of those that agree and negative or 0 for all others
+        torch.mul(sign, delta, out=agrees)
+        agrees.clamp_(min=0.0)
+        if how == "max":
+            torch.maximum(merged, agrees, out=merged)
+            continue
+        merged.add_(agrees)
+        if share is not None:
+            share.add_(agrees.sign_(), alpha=abs(weight))
+    if share is not None:
+        merged.div_(share.masked_fill_(share == 0, 1.0))
+    return merged.mul_(sign)

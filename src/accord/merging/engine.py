@@ -1,0 +1,155 @@
+"""Run a method over entries: block by block, tensors spread over threads, nothing held but work buffers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from accord.merging.block import BLOCK, Block, Buffers
+from accord.merging.entry import Entry
+from accord.merging.merging_method import MergingMethod
+from accord.merging.survey import Part, Survey
+
+# A sample looks at runs of this many neighbours: a cache line of half-precision numbers.
+SAMPLED = 32
+
+
+class Sink(Protocol):
+    """Where results go."""
+
+    def put(self, entry: Entry, start: int, values: Tensor) -> None:
+        """Store ``values`` of the entry's dtype at ``start`` of the flattened tensor. In order within an entry."""
+
+
+class Engine:
+    """A method at work.
+
+    Results do not depend on the number of threads: a tensor belongs to one thread, and surveys of the whole model are
+    taken in the order of the entries.
+
+    Args:
+        method: what merges.
+        threads: 1 or more.
+        notice: told the name of each tensor in which numbers are not finite, and how many.
+    """
+
+    def __init__(self, method: MergingMethod, threads: int, notice: Callable[[str, int], None]) -> None:
+        self.method = method
+        self.threads = threads
+        self.notice = notice
+        self._local = threading.local()
+
+    def survey(self, entries: Sequence[Entry]) -> Any:
+        """Return what the method must know of all ``entries`` first; ``None`` if it looks at each by itself."""
+        if self.method.scope == "tensor":
+            return None
+        merged = [entry for entry in entries if entry.copy is None and entry.tied is None]
+        if not merged:
+            return None
+        survey = self._begin(merged[0], sum(entry.elements for entry in merged))
+        if survey is None:
+            return None
+        with self._pool() as pool:
+            while not survey.finished:
+                survey.take(run_all(pool, ((self._look, survey, entry) for entry in merged)))
+        return survey.found
+
+    def merge(self, entries: Iterable[Entry], sink: Sink, found: Any) -> None:
+        """Merge ``entries``, largest first, into ``sink``; ``found`` is what :meth:`survey` returned."""
+        by_size = sorted(entries, key=lambda entry: -entry.elements)
+        with self._pool() as pool:
+            run_all(pool, ((self._merge, entry, sink, found) for entry in by_size))
+
+    def _merge(self, entry: Entry, sink: Sink, found: Any) -> None:
+        if entry.copy is not None:
+            for start in range(0, entry.elements, BLOCK):
+                sink.put(entry, start, entry.copy[start : start + BLOCK])
+            return
+        if self.method.scope == "tensor":
+            survey = self._begin(entry, entry.elements)
+            while survey is not None and not survey.finished:
+                survey.take([self._look(survey, entry)])
+            found = survey.found if survey is not None else None
+        broken = 0
+        for block in self._blocks(entry):
+            merged = self.method.combine(block, found)
+            result = block.buffer("result", entry.dtype).copy_(merged)
+            if not torch.isfinite(result.sum(dtype=entry.arithmetic)):
+                broken += self._mend(block, result)
+            sink.put(entry, block.start, result)
+        if broken:
+            self.notice(entry.name, broken)
+
+    def _mend(self, block: Block, result: Tensor) -> int:
+        """Put back what all checkpoints agree on, such as masks of -inf; return how many others are not finite."""
+        settled = block.settled()
+        value = block.base() if block.has_base else block.model(0)
+        result[settled] = value[settled].to(result.dtype)
+        return int((~torch.isfinite(result) & ~settled).sum())
+
+    def _begin(self, entry: Entry, elements: int) -> Survey | None:
+        return self.method.survey(len(entry.models), elements, entry.base is not None) if elements else None
+
+    def _look(self, survey: Survey, entry: Entry) -> Part:
+        part = survey.part()
+        seen = entry if survey.stride == 1 else _sampled(entry, survey.stride)
+        for block in self._blocks(seen):
+            part.look(block)
+        return part
+
+    def _blocks(self, entry: Entry) -> Iterator[Block]:
+        length = block_length(self.method, entry)
+        buffers: Buffers = self._local.buffers
+        for start in range(0, entry.elements, length):
+            size = min(length, entry.elements - start)
+            yield Block(entry.tied or entry.name, start, size, entry.base, entry.models, entry.arithmetic, buffers)
+
+    def _start_thread(self) -> None:
+        # Blocks are too short to be shared out once more. This sets the calling thread's own number.
+        torch.set_num_threads(1)
+        self._local.buffers = Buffers()
+
+    @contextmanager
+    def _pool(self) -> Iterator[ThreadPoolExecutor]:
+        before = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(self.threads, initializer=self._start_thread) as pool:
+                yield pool
+        finally:
+            torch.set_num_threads(before)  # it is also what threads to come start with
+
+
+def block_length(method: MergingMethod, entry: Entry) -> int:
+    """Return how many elements of ``entry`` a block has: whole rows where the method needs them."""
+    return max(1, BLOCK // entry.row) * entry.row if method.by_rows and entry.row else BLOCK
+
+
+def run_all(pool: ThreadPoolExecutor, calls: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Return the results of ``(function, *arguments)`` in order; the first failure drops what has not started."""
+    futures: list[Future[Any]] = [pool.submit(*call) for call in calls]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            if future.done() and future.exception() is not None:
+                raise future.exception()  # pyright: ignore[reportGeneralTypeIssues]
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _sampled(entry: Entry, stride: int) -> Entry:
+    def thin(flat: Tensor) -> Tensor:
+        whole = len(flat) // (SAMPLED * stride)
+        runs = flat[: whole * SAMPLED * stride].view(whole, -1)[:, :SAMPLED] if whole else flat
+        return runs.reshape(-1)
+
+    base = None if entry.base is None else thin(entry.base)
+    return replace(entry, base=base, models=tuple(thin(model) for model in entry.models))

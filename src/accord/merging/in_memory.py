@@ -1,0 +1,63 @@
+"""Merging of state dictionaries and modules."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from accord.errors import ConfigurationError
+from accord.merging.align import align
+from accord.merging.engine import Engine
+from accord.merging.entry import Entry, Rules
+from accord.merging.merging_method import MergingMethod, Weights
+
+
+class NonFiniteMergeWarning(UserWarning):
+    """A merged tensor holds numbers that are not finite, in places where the checkpoints differ."""
+
+
+class Tensors:
+    """Results as a dictionary of new tensors."""
+
+    def __init__(self, entries: Sequence[Entry], device: torch.device) -> None:
+        self.held = {e.name: torch.empty(e.shape, dtype=e.dtype, device=device) for e in entries if not e.tied}
+
+    def put(self, entry: Entry, start: int, values: Tensor) -> None:
+        """Store ``values`` at ``start`` of the flattened tensor."""
+        self.held[entry.name].view(-1)[start : start + len(values)] = values
+
+
+@torch.no_grad()
+def merge_in_memory(
+    method: MergingMethod, base: Weights | None, models: Sequence[Weights], rules: Rules | None
+) -> dict[str, Tensor]:
+    """Merge into a dictionary; see :meth:`MergingMethod.__call__`."""
+    if isinstance(models, Mapping | nn.Module):
+        raise ConfigurationError(f"{type(method).__name__} takes a list of models; got one {type(models).__name__}")
+    if not models:
+        raise ConfigurationError(f"{type(method).__name__} was given no model to merge")
+    entries = align(
+        method, None if base is None else _state(base), [_state(model) for model in models], rules or Rules()
+    )
+    sink = Tensors(entries, entries[0].models[0].device if entries else torch.device("cpu"))
+    engine = Engine(method, threads=os.cpu_count() or 1, notice=warn_not_finite)
+    engine.merge([entry for entry in entries if not entry.tied], sink, engine.survey(entries))
+    return {entry.name: sink.held[entry.tied or entry.name] for entry in entries}
+
+
+def warn_not_finite(name: str, count: int) -> None:
+    """Tell of ``count`` numbers of the tensor ``name`` that are not finite."""
+    warnings.warn(
+        f"{count} merged numbers of {name} are not finite: a checkpoint has such numbers there, or they overflow what "
+        "the result is stored as",
+        NonFiniteMergeWarning,
+        stacklevel=2,
+    )
+
+
+def _state(weights: Weights) -> Mapping[str, Tensor]:
+    return weights.state_dict() if isinstance(weights, nn.Module) else weights

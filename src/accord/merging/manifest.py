@@ -1,0 +1,86 @@
+"""What a result says about itself, so that a merge can go on after it was killed and be checked when it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from accord.errors import RunError
+from accord.merging.align import label
+from accord.merging.block import BLOCK
+from accord.merging.checkpoint import Checkpoint
+from accord.merging.open_checkpoint import open_checkpoint
+from accord.merging.writing import raw, write_whole
+
+MANIFEST = "accord-merge.json"
+JOURNAL = f".{MANIFEST}.unfinished"
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Return a manifest or journal, or ``None`` if there is none.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}): remove {path.parent} and merge again") from error
+    if not isinstance(content, dict) or "fingerprint" not in content or "tensors" not in content:
+        raise RunError(f"{path} is no record of a merge: remove {path.parent} and merge again")
+    return content
+
+
+def write(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a manifest or journal, atomically."""
+    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def fingerprint(settings: Sequence[str], checkpoints: Sequence[Mapping[str, Tensor] | None]) -> str:
+    """Return a hash of a merge: its settings, and the paths, sizes and times of change of the files it reads."""
+    facts: list[object] = [list(settings)]
+    for checkpoint in checkpoints:
+        if isinstance(checkpoint, Checkpoint):
+            stats = [(str(file.path.resolve()), file.path.stat()) for file in checkpoint.files]
+            facts.append([(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats])
+        else:
+            facts.append(None)
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def verify(out: str | Path) -> int:
+    """Check a finished merge, byte for byte, against its manifest; return the number of tensors.
+
+    Raises:
+        RunError: it is unfinished, or names the tensor that is missing, extra or changed.
+        DataError: a file is damaged.
+    """
+    out = Path(out)
+    record = read(out / MANIFEST)
+    if record is None:
+        state = "was not finished: run the same merge again" if (out / JOURNAL).exists() else "is no merge of Accord's"
+        raise RunError(f"{out} {state}")
+    checkpoint = open_checkpoint(out)
+    expected: dict[str, str] = record["tensors"]
+    if odd := sorted(set(expected) ^ set(checkpoint)):
+        raise RunError(f"{out} {'lacks' if odd[0] in expected else 'has an unknown'} tensor {odd[0]}")
+    for name, value in expected.items():
+        if digest(checkpoint[name]) != value:
+            raise RunError(f"{name} in {label(checkpoint, 0)} is not what was merged: its bytes have changed")
+    return len(expected)
+
+
+def digest(tensor: Tensor) -> str:
+    """Return the SHA-256 of a tensor's bytes."""
+    found = hashlib.sha256()
+    flat = tensor.reshape(-1)
+    for start in range(0, len(flat), BLOCK):
+        found.update(raw(flat[start : start + BLOCK]))
+    return found.hexdigest()

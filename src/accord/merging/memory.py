@@ -1,0 +1,70 @@
+"""How much memory a merge takes, before it takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from accord.errors import ConfigurationError
+from accord.merging.engine import block_length
+from accord.merging.entry import Entry
+from accord.merging.merging_method import MergingMethod
+
+MEGABYTE = 1 << 20
+# Besides one per task vector and one per row of a Gramian: base, model, magnitudes, signs, masks, sums, the result.
+SHARED_BUFFERS = 12
+SLACK = 48 * MEGABYTE  # the interpreter's own growth, thread stacks, hash states
+
+
+def anonymous() -> int:
+    """Return the bytes of this process's memory that are no mapped file; 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text("ascii")
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
+    except (OSError, StopIteration):
+        return 0
+
+
+def per_thread(method: MergingMethod, entries: Sequence[Entry]) -> int:
+    """Return the most bytes that one thread holds at a time: its work buffers, and a survey of the largest tensor."""
+    most = 0
+    for entry in entries:
+        length = max(block_length(method, entry), 1 << 16)
+        buffers = (SHARED_BUFFERS + 2 * len(entry.models)) * length * entry.arithmetic.itemsize
+        most = max(most, buffers + _survey_bytes(method, entry, entry.elements, "tensor"))
+    return most
+
+
+def shared(method: MergingMethod, entries: Sequence[Entry]) -> int:
+    """Return the bytes of a survey of the whole model."""
+    merged = [entry for entry in entries if entry.copy is None]
+    return _survey_bytes(method, merged[0], sum(e.elements for e in merged), "model") if merged else 0
+
+
+def _survey_bytes(method: MergingMethod, entry: Entry, elements: int, scope: str) -> int:
+    if method.scope != scope or not elements or entry.copy is not None:
+        return 0
+    survey = method.survey(len(entry.models), elements, entry.base is not None)
+    if survey is None:
+        return 0
+    sample = elements // survey.stride * entry.arithmetic.itemsize * (1 + len(entry.models))
+    return survey.bytes + (sample if survey.stride > 1 else 0)
+
+
+def threads_within(method: MergingMethod, entries: Sequence[Entry], threads: int, limit: int) -> tuple[int, int]:
+    """Return how many threads, ``threads`` at most, fit into ``limit`` bytes, and the peak that is then expected.
+
+    The limit is one on anonymous memory of the whole process; mapped input is the page cache's and does not count.
+
+    Raises:
+        ConfigurationError: not even one fits.
+    """
+    fixed = anonymous() + SLACK + shared(method, entries)
+    each = per_thread(method, entries)
+    fitting = min(threads, (limit - fixed) // each) if each else threads
+    if fitting < 1:
+        raise ConfigurationError(
+            f"this merge needs {(fixed + each) / MEGABYTE:.0f} MB of memory besides the page cache, and may take "
+            f"{limit / MEGABYTE:.0f} MB; raise the limit"
+        )
+    return fitting, fixed + fitting * each

@@ -1,0 +1,168 @@
+"""Merge checkpoints on disk into a new folder, never holding more than work buffers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from accord.errors import ConfigurationError, RunError
+from accord.merging import manifest
+from accord.merging.align import align, label
+from accord.merging.companions import copy_companions
+from accord.merging.engine import Engine
+from accord.merging.entry import Rules
+from accord.merging.in_memory import warn_not_finite
+from accord.merging.memory import MEGABYTE, threads_within
+from accord.merging.merging_method import MergingMethod
+from accord.merging.open_checkpoint import open_checkpoint
+from accord.merging.shards import INDEX, Shard, index_text, lay_out
+from accord.merging.writing import ShardWriter, explained, write_whole
+
+Source = str | Path | Mapping[str, Tensor]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class MergePlan:
+    """A merge that has been checked and can be run; nothing has been written yet.
+
+    Attributes:
+        method: what merges.
+        out: the folder of the result.
+        sources: the base, or ``None``, and then the models.
+        shards: the files of the result.
+        threads: how many work.
+        memory: anonymous memory of the process at its peak, in bytes; an upper bound.
+        bytes_in: size of the tensors that are read.
+        bytes_out: size of the tensors that are written.
+        fingerprint: of the settings and the inputs.
+    """
+
+    method: MergingMethod
+    out: Path
+    sources: tuple[Mapping[str, Tensor] | None, ...]
+    shards: tuple[Shard, ...]
+    threads: int
+    memory: int
+    bytes_in: int
+    bytes_out: int
+    fingerprint: str
+
+    def run(self, progress: Progress | None = None) -> Path:
+        """Merge; shards that an earlier, killed run of the same merge finished are kept.
+
+        Args:
+            progress: told the bytes written so far and in all.
+
+        Returns:
+            The folder of the result.
+
+        Raises:
+            RunError: the disk is full or read-only, or the folder holds something else. What was finished is kept.
+        """
+        done = self._begin()
+        written = sum(shard.size - len(shard.header) for shard in self.shards if shard.file in done)
+
+        def count(size: int) -> None:
+            nonlocal written
+            written += size
+            if progress is not None:
+                progress(written, self.bytes_out)
+
+        engine = Engine(self.method, self.threads, warn_not_finite)
+        left = [shard for shard in self.shards if shard.file not in done]
+        found = engine.survey([entry for shard in self.shards for entry in shard.entries]) if left else None
+        for shard in left:
+            with ShardWriter(self.out, shard, count) as writer:
+                engine.merge(shard.entries, writer, found)
+            done[shard.file] = writer.hashes()
+            manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done})
+        self._finish(done)
+        return self.out
+
+    def _begin(self) -> dict[str, dict[str, str]]:
+        """Return the hashes of the shards that are there already."""
+        record = manifest.read(self.out / manifest.JOURNAL)
+        if record is not None and record["fingerprint"] == self.fingerprint:
+            sizes = {shard.file: shard.size for shard in self.shards}
+            whole = (name for name in record["tensors"] if _size(self.out / name) == sizes.get(name))
+            return {name: record["tensors"][name] for name in whole}
+        if record is not None:
+            raise RunError(f"{self.out} holds another, unfinished merge; remove it or choose another folder")
+        with explained(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+        if any(not item.name.endswith(".part") for item in self.out.iterdir()):
+            raise RunError(f"{self.out} is not empty; remove it or choose another folder")
+        manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": {}})
+        return {}
+
+    def _finish(self, done: Mapping[str, Mapping[str, str]]) -> None:
+        copy_companions(next(source for source in self.sources if source is not None), self.out, self.shards)
+        if len(self.shards) > 1:
+            write_whole(self.out / INDEX, index_text(self.shards).encode())
+        inputs = [label(source, place) for place, source in enumerate(self.sources) if source is not None]
+        tensors = {name: value for hashes in done.values() for name, value in sorted(hashes.items())}
+        record = {"method": repr(self.method), "inputs": inputs, "fingerprint": self.fingerprint, "tensors": tensors}
+        manifest.write(self.out / manifest.MANIFEST, record)
+        (self.out / manifest.JOURNAL).unlink()
+
+
+def plan_merge(
+    method: MergingMethod,
+    base: Source | None,
+    models: Sequence[Source],
+    out: str | Path,
+    *,
+    rules: Rules | None = None,
+    threads: int | None = None,
+    memory: int = 600 * MEGABYTE,
+    shard_bytes: int = 2_000_000_000,
+) -> MergePlan:
+    """Open and check everything a merge needs; :meth:`MergePlan.run` then does it.
+
+    Args:
+        method: what merges.
+        base: path of the base (see :func:`open_checkpoint`), or its tensors; ``None`` for methods that need none.
+        models: paths or tensors of the models.
+        out: folder of the result; new, empty, or of the same merge when it was killed.
+        rules: what to do about tensors that do not match.
+        threads: at most; one per core when left out. The result does not depend on it.
+        memory: bytes of anonymous memory that the process may take; fewer threads work where it would be more.
+        shard_bytes: size of the result's files, and with it how much a killed merge loses at most.
+
+    Raises:
+        DataError: a checkpoint is missing or damaged, or they do not fit each other.
+        ConfigurationError: the method does not take these models, or the memory is too little.
+    """
+    rules = rules or Rules()
+    if not models:
+        raise ConfigurationError(f"{type(method).__name__} was given no model to merge")
+    origin = None if base is None else _opened(base)
+    opened = [_opened(model) for model in models]
+    entries = align(method, origin, opened, rules)
+    fitting, peak = threads_within(method, entries, threads or os.cpu_count() or 1, memory)
+    sources = (origin, *opened)
+    read = sum(tensor.nbytes for e in entries for tensor in (*e.models, *([] if e.base is None else [e.base])))
+    return MergePlan(
+        method=method,
+        out=Path(out),
+        sources=sources,
+        shards=tuple(lay_out(entries, shard_bytes)),
+        threads=fitting,
+        memory=peak,
+        bytes_in=read,
+        bytes_out=sum(entry.bytes for entry in entries),
+        fingerprint=manifest.fingerprint([repr(method), repr(rules), str(shard_bytes)], sources),
+    )
+
+
+def _opened(source: Source) -> Mapping[str, Tensor]:
+    return open_checkpoint(source) if isinstance(source, str | Path) else source
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1

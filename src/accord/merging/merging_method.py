@@ -1,0 +1,110 @@
+"""The contract of a merging method."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from accord.errors import ConfigurationError
+from accord.merging.block import Block
+from accord.merging.survey import Survey
+from accord.method import Method
+
+if TYPE_CHECKING:
+    from accord.merging.entry import Rules
+
+Weights = nn.Module | Mapping[str, Tensor]
+
+
+class MergingMethod(ABC):
+    """Checkpoints in, one checkpoint out: ``Method(...)(base, models)``.
+
+    A method is its configuration and nothing else: it holds no state, and calling it twice gives the same bits. It is
+    written for one block of one tensor; what it must know of the whole tensor or model beforehand is its survey.
+
+    Attributes:
+        method: facts about the method.
+        base: whether a base is needed, may be given, or is not looked at.
+        fewest: models it takes at least.
+        most: models it takes at most; ``None`` is any number.
+        counts_base: whether a base is one of those counted.
+        scope: what a survey spans: each tensor by itself, or all of the model.
+        by_rows: whether a block must hold whole rows, i.e. runs along the last dimension.
+    """
+
+    method: ClassVar[Method]
+    base: ClassVar[Literal["needed", "optional", "unused"]] = "needed"
+    fewest: ClassVar[int] = 1
+    most: ClassVar[int | None] = None
+    counts_base: ClassVar[bool] = False
+    by_rows: ClassVar[bool] = False
+    scope: Literal["tensor", "model"] = "tensor"
+
+    @abstractmethod
+    def survey(self, models: int, elements: int, based: bool) -> Survey | None:
+        """Return what to find out about ``elements`` elements first, or ``None``."""
+
+    @abstractmethod
+    def combine(self, block: Block, found: Any) -> Tensor:
+        """Return the merged elements ``[length]``, in one of the block's buffers; ``found`` is the survey's."""
+
+    def admit(self, models: int, based: bool) -> None:
+        """Refuse a number of models, or a missing base, that the method cannot work with.
+
+        Raises:
+            ConfigurationError: says how many it takes.
+        """
+        name = type(self).__name__
+        if self.base == "needed" and not based:
+            raise ConfigurationError(f"{name} needs the base that the models were fine-tuned from; none was given")
+        count = models + (based and self.counts_base)
+        if count < self.fewest or (self.most is not None and count > self.most):
+            bounds = f"at least {self.fewest}" if self.most is None else f"{self.fewest} to {self.most}"
+            if self.fewest == self.most:
+                bounds = f"exactly {self.fewest}"
+            besides = "the base among them" if self.counts_base else "besides a base"
+            raise ConfigurationError(f"{name} merges {bounds} checkpoints, {besides}; it was given {count}")
+
+    def __call__(
+        self, base: Weights | None, models: Sequence[Weights], *, rules: Rules | None = None
+    ) -> dict[str, Tensor]:
+        """Merge state dictionaries or modules in memory.
+
+        Args:
+            base: what the models were fine-tuned from, or ``None`` for methods that need none.
+            models: what to merge. Nothing of it is changed.
+            rules: what to do about tensors that are missing, extra or of other types; see :class:`Rules`.
+
+        Returns:
+            New tensors under the base's names (else the first model's); tied tensors stay tied.
+
+        Raises:
+            ConfigurationError: the method cannot merge so many, or has an option that does not fit them.
+            DataError: the checkpoints do not fit each other; the message names the tensor.
+        """
+        from accord.merging.in_memory import merge_in_memory  # the engine knows methods, too
+
+        return merge_in_memory(self, base, models, rules)
+
+    def __repr__(self) -> str:
+        options = (f"{key}={getattr(self, key)!r}" for key in inspect.signature(type(self)).parameters)
+        return f"{type(self).__name__}({', '.join(options)})"
+
+
+def per_model(values: Sequence[float] | float | None, models: int, default: float, option: str) -> list[float]:
+    """Return one number per model from an option that is one for all, one each, or left out.
+
+    Raises:
+        ConfigurationError: there are more or fewer numbers than models.
+    """
+    if values is None:
+        return [default] * models
+    if isinstance(values, int | float):
+        return [float(values)] * models
+    if len(values) != models:
+        raise ConfigurationError(f"{option} has {len(values)} numbers for {models} models; give one for each")
+    return [float(value) for value in values]

@@ -1,0 +1,98 @@
+"""Trim, elect signs, merge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from accord.errors import ConfigurationError
+from accord.merging.block import Block
+from accord.merging.election import How, elect
+from accord.merging.merging_method import MergingMethod, per_model
+from accord.merging.selection import Thresholds, top
+from accord.merging.survey import Survey
+from accord.method import Method
+
+
+class TIES(MergingMethod):
+    """Keep the largest entries of each task vector, elect a sign for each entry, and average those that agree.
+
+    1. *Trim*: of each task vector keep the ``density`` largest magnitudes, set the others to 0.
+    2. *Elect*: an entry's sign is that of the sum of the trimmed task vectors.
+    3. *Merge*: the mean, over the task vectors that are not 0 there and have that sign; times ``scale``.
+
+    Cost: trimming the whole model takes two passes and a look at a sample before the merge; per tensor the same, while
+    the tensor is at hand.
+
+    Args:
+        density: share that is kept, above 0 and at most 1; rounded down to a whole number of entries, at least one.
+            Entries as large as the smallest kept one are kept, too.
+        trim: rank entries over the whole ``"model"``, as the paper does, or over each ``"tensor"``, as mergekit does.
+        merge: ``"mean"``; ``"sum"``, as AdaMerging and FusionBench do it with a ``scale`` of about 0.3; or ``"max"``.
+        scale: factor of the merged task vector.
+        weights: factor of each task vector before the election; the mean is then a weighted one. 1 when left out.
+        draw: the sign of an entry whose sum is exactly 0. By the paper's formula none, and the entry stays as in the
+            base; mergekit elects ``"positive"``. The authors' code takes the sign of most entries of the model.
+
+    One model at density 1 and scale 1 comes back. Where an infinity is the same in base and model nothing changes.
+
+    Source: Yadav et al., TIES-Merging: Resolving Interference When Merging Models, 2023.
+    """
+
+    method: ClassVar[Method] = Method(
+        title="TIES-Merging",
+        paper="TIES-Merging: Resolving Interference When Merging Models",
+        year=2023,
+        url="https://arxiv.org/abs/2306.01708",
+        needs="parameters",
+        cost="2 passes and a sample",
+    )
+
+    def __init__(
+        self,
+        density: float = 0.2,
+        trim: Literal["model", "tensor"] = "model",
+        merge: How = "mean",
+        scale: float = 1.0,
+        weights: Sequence[float] | float | None = None,
+        draw: Literal["none", "positive"] = "none",
+    ) -> None:
+        check_density(density)
+        self.density = density
+        self.trim: Literal["model", "tensor"] = trim
+        self.merge: How = merge
+        self.scale = scale
+        self.weights = weights
+        self.draw = draw
+        self.scope = trim
+
+    def survey(self, models: int, elements: int, based: bool) -> Survey | None:
+        if self.density == 1.0:
+            return None
+        return Thresholds(models, elements, [top(self.density, elements)], magnitudes)
+
+    def combine(self, block: Block, found: Any) -> Tensor:
+        weights = per_model(self.weights, block.count, 1.0, "weights")
+        deltas = []
+        for index, weight in enumerate(weights):
+            delta = block.delta(index)
+            if found is not None:
+                keep = torch.ge(magnitudes(block, index, delta), found[index][0], out=block.buffer("keep", torch.bool))
+                delta.mul_(keep)
+            deltas.append(delta if weight == 1.0 else delta.mul_(weight))
+        merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0)
+        return merged.mul_(self.scale).add_(block.base())
+
+
+def magnitudes(block: Block, index: int, delta: Tensor | None = None) -> Tensor:
+    """Return the magnitudes of a task vector ``[length]``."""
+    return torch.abs(block.delta(index) if delta is None else delta, out=block.buffer("magnitude"))
+
+
+def check_density(density: float, option: str = "density") -> None:
+    """Raise a :class:`ConfigurationError` unless ``density`` is a share above 0."""
+    if not 0.0 < density <= 1.0:
+        raise ConfigurationError(f"{option} is the share that is kept, above 0 and at most 1; got {density}")

@@ -1,0 +1,136 @@
+"""Files that appear whole or not at all, filled from several threads at places known beforehand."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from accord.errors import RunError
+from accord.merging.entry import Entry
+from accord.merging.shards import Shard
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into a :class:`RunError` that names ``path`` and says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"could not write {path}: {error.strerror or error}. Shards that were finished are kept; free some space "
+            "or see to the permissions, then run the same merge again, and it goes on from there."
+        ) from error
+
+
+class ShardWriter:
+    """A shard being written, under a hidden name until it is whole; a sink of the engine.
+
+    Args:
+        folder: of the result.
+        shard: what is written.
+        progress: told how many bytes were written, from any thread.
+    """
+
+    def __init__(self, folder: Path, shard: Shard, progress: Callable[[int], None]) -> None:
+        self.shard = shard
+        self.target = folder / shard.file
+        self.part = folder / f".{shard.file}.part"
+        self.progress = progress
+        self._hashes = {entry.name: hashlib.sha256() for entry in shard.entries}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> ShardWriter:
+        with explained(self.target):
+            self._file = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+            try:
+                _reserve(self._file, self.shard.size)  # a disk too small is found out before the work
+                self._write(memoryview(self.shard.header), 0)
+            except OSError:
+                self._drop()
+                raise
+        return self
+
+    def put(self, entry: Entry, start: int, values: Tensor) -> None:
+        """Store ``values`` at ``start`` of the flattened tensor."""
+        content = raw(values)
+        self._hashes[entry.name].update(content)
+        with explained(self.target):
+            self._write(content, self.shard.offsets[entry.name] + start * entry.dtype.itemsize)
+        with self._lock:
+            self.progress(len(content))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._drop()
+            return
+        with explained(self.target):
+            try:
+                os.fsync(self._file)
+            except OSError:
+                self._drop()
+                raise
+            os.close(self._file)
+            self.part.replace(self.target)
+            sync_folder(self.target.parent)
+
+    def hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of each tensor's bytes."""
+        return {name: found.hexdigest() for name, found in self._hashes.items()}
+
+    def _write(self, content: memoryview, place: int) -> None:
+        while content:
+            done = os.pwrite(self._file, content, place)
+            content, place = content[done:], place + done
+
+    def _drop(self) -> None:
+        os.close(self._file)
+        self.part.unlink(missing_ok=True)
+
+
+def raw(values: Tensor) -> memoryview:
+    """Return the bytes of a flat tensor ``[length]``, uncopied."""
+    return values.contiguous().view(torch.uint8).numpy().data
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file atomically."""
+    part = path.with_name(f".{path.name}.part")
+    with explained(path):
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            sync_folder(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` last, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _reserve(file: int, size: int) -> None:
+    try:
+        os.posix_fallocate(file, 0, size)
+    except AttributeError:
+        os.ftruncate(file, size)  # systems without it
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        os.ftruncate(file, size)
