@@ -92,10 +92,10 @@ def critical_difference(methods: int, blocks: int, level: float = 0.05) -> float
 
 
 def _wilcoxon(differences: np.ndarray) -> float:
-    from scipy.stats import wilcoxon
+    from scipy import stats
 
     # Pratt's way keeps zeros among the ranks: dropping them would make near-equal methods look different.
-    return float(wilcoxon(differences, zero_method="pratt").pvalue) if differences.any() else 1.0
+    return float(np.asarray(stats.wilcoxon(differences, zero_method="pratt"))[1]) if differences.any() else 1.0
 
 
 def _cliques(ordered: Sequence[str], pairs: Mapping[Pair, float], level: float) -> list[list[str]]:

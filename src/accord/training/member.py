@@ -66,7 +66,7 @@ def train_member(context: Context, prepared: Prepared, run: str, key: str, seed:
     done = context.directory / "checkpoints" / f"{key}-{seed}.done.safetensors"
     if done.exists():
         return _read(done)
-    trainer, problem = _trainer(context, prepared, (run, seed), done.with_name(f"{key}-{seed}.safetensors"))
+    trainer, problem = make_trainer(context, prepared, (run, seed), done.with_name(f"{key}-{seed}.safetensors"))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         outcome = trainer.train()
@@ -92,7 +92,10 @@ def train_member(context: Context, prepared: Prepared, run: str, key: str, seed:
     return member
 
 
-def _trainer(context: Context, prepared: Prepared, name: tuple[str, int], checkpoint: Path) -> tuple[Trainer, Problem]:
+def make_trainer(
+    context: Context, prepared: Prepared, name: tuple[str, int], checkpoint: Path
+) -> tuple[Trainer, Problem]:
+    """Return what trains the model ``name`` (run and seed) and its problem; state is kept at ``checkpoint``."""
     spec = context.spec
     model = context.build_model(prepared, name[1]).to(context.device)
     bfloat16 = spec.training.precision == "bfloat16" or (

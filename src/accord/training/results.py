@@ -43,7 +43,7 @@ def collect(spec: Spec, prepared: Prepared, members: Members, device: torch.devi
         "accord": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "interrupted": members.interrupted,
-        "tasks": [_describe(encoder) for encoder in prepared.objectives.encoders],
+        "tasks": [describe_task(encoder) for encoder in prepared.objectives.encoders],
         "seeds": members.seeds,
         "rows": {name: len(rows) for name, rows in prepared.parts.items()},
         "test": {"joint": _joint_scores(prepared, members, targets)},
@@ -61,7 +61,8 @@ def collect(spec: Spec, prepared: Prepared, members: Members, device: torch.devi
     return found
 
 
-def _describe(encoder: Any) -> dict[str, Any]:
+def describe_task(encoder: Any) -> dict[str, Any]:
+    """Return what a reader of the metrics must know of a task: its kind, its primary metric, and how metrics read."""
     metrics = encoder.metrics()
     shown = {
         name: {

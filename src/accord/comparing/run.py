@@ -1,0 +1,159 @@
+"""A whole comparison: tune everybody, choose, train fresh seeds, judge; whatever is done already is not done again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accord.comparing.choose import choose, measures
+from accord.comparing.pool import Makes, makers
+from accord.comparing.records import Job, Ledger, Record
+from accord.comparing.results import Entry, collect
+from accord.comparing.study import Study
+from accord.errors import ConfigurationError
+from accord.training import Progress, Silent
+from accord.training.environment import pick_device
+from accord.training.files import write_json
+from accord.training.interrupt import Stop, listening
+from accord.training.prepare import prepare
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a comparison ended.
+
+    Attributes:
+        directory: where everything is.
+        results: the content of ``compare.json``; ``None`` when it was interrupted before there was one.
+    """
+
+    directory: Path
+    results: dict[str, Any] | None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a person stopped it."""
+        return self.results is None
+
+
+def run_study(study: Study, *, jobs: int = 1, progress: Progress | None = None) -> Outcome:
+    """Make the runs of ``study`` that are missing, and judge.
+
+    Ctrl-C stops after the step in flight; everything finished is kept, and the runs in flight go on from there.
+
+    Args:
+        study: from :func:`accord.comparing.begin`.
+        jobs: runs at a time, each in a process of its own; 1 stays in this one.
+        progress: receives news.
+
+    Raises:
+        ConfigurationError: ``jobs`` below 1.
+        DataError: the table cannot be used.
+        RunError: nothing can be written, or a process died.
+    """
+    if jobs < 1:
+        raise ConfigurationError(f"jobs must be at least 1, not {jobs!r}")
+    progress = progress or Silent()
+    table = study.table()
+    progress.say(f"Reading {table.source} ({table.num_rows:,} rows)")
+    began = time.monotonic()
+    prepared = prepare(study.spec, table)
+    judged = measures(prepared.objectives)
+    reading = time.monotonic() - began
+    for leak in prepared.leaks:
+        progress.say(f"LEAKAGE? {leak}")
+    rows = len(prepared.parts["train"]) * study.spec.training.epochs
+    with listening() as stop:
+        began = time.monotonic()
+        with makers(study, stop, prepared, jobs) as maker:
+            teller = _Teller(study, progress, rows)
+            entries = _make_all(study, maker, teller, lambda tried: choose(study, tried, judged), stop)
+        wall = time.monotonic() - began
+    for note in teller.ledger.notes:
+        progress.say(f"Note: {note}")
+    if entries is None:
+        return Outcome(study.directory, None)
+    effort = {
+        "jobs": jobs,
+        "made_now": teller.made,
+        "training_seconds_now": teller.seconds,
+        "wall_seconds_now": wall,
+        "reading_seconds": reading,
+        "training_seconds": sum(r.seconds for entry in entries for r in (*entry.trials, *entry.tests)),
+    }
+    progress.say("Judging on the test rows")
+    device = pick_device(study.spec.training.device)
+    found = collect(study, entries, prepared, judged, device, effort, teller.ledger.notes)
+    write_json(study.directory / "compare.json", found)
+    shutil.rmtree(study.directory / "unfinished", ignore_errors=True)
+    return Outcome(study.directory, found)
+
+
+class _Teller:
+    """Counts finished runs and says so."""
+
+    def __init__(self, study: Study, progress: Progress, rows: int) -> None:
+        self.study, self.progress, self.rows = study, progress, rows
+        self.ledger: Ledger = study.ledger
+        self.made, self.planned, self.seconds = 0, 0, 0.0
+
+    def plan(self, jobs: int, label: str) -> None:
+        self.made_before, self.planned = self.made, jobs
+        if jobs:
+            self.progress.plan(jobs * self.rows, f"{label}: {jobs} run{'s' * (jobs > 1)}")
+
+    def done(self, job: Job) -> None:
+        record = self.ledger.read(job)
+        self.made += 1
+        self.seconds += record.seconds
+        self.progress.end(self.rows)
+        what = "trial" if job.stage == "tune" else "seed"
+        how = record.failure or f"{record.seconds:.1f} s"
+        name = self.study.entrant(job.entrant).name
+        self.progress.say(f"{name}, {what} {job.number + 1}: {how} ({self.made - self.made_before} of {self.planned})")
+
+
+def _make_all(
+    study: Study,
+    maker: Makes,
+    teller: _Teller,
+    chosen_of: Callable[[Mapping[str, Sequence[Record]]], dict[str, int | None]],
+    stop: Stop,
+) -> list[Entry] | None:
+    """Return one entry per entrant, ``None`` when interrupted."""
+    trials = {e.key: [Job(e.key, "tune", n, n) for n in range(study.compare.trials)] for e in study.entrants}
+    tried = _records(study, maker, teller, trials, "tuning")
+    if stop.requested or tried is None:
+        return None
+    chosen = chosen_of(tried)
+    fresh = {
+        key: [Job(key, "test", n, trial) for n in range(study.compare.seeds)] if trial is not None else []
+        for key, trial in chosen.items()
+    }
+    tested = _records(study, maker, teller, fresh, "testing")
+    if stop.requested or tested is None:
+        return None
+    return [Entry(e, tried[e.key], chosen[e.key], tested[e.key]) for e in study.entrants]
+
+
+def _records(
+    study: Study, maker: Makes, teller: _Teller, wanted: Mapping[str, Sequence[Job]], label: str
+) -> dict[str, list[Record]] | None:
+    found = {job: teller.ledger.find(job, study.asked(job)) for jobs in wanted.values() for job in jobs}
+    missing = [job for job, record in found.items() if record is None]
+    made: list[Job] = []
+
+    def done(job: Job) -> None:
+        made.append(job)
+        teller.done(job)
+
+    teller.plan(len(missing), label)
+    if missing:
+        maker.make(missing, done)
+    if len(made) < len(missing):
+        return None
+    return {key: [found[job] or teller.ledger.read(job) for job in jobs] for key, jobs in wanted.items()}

@@ -1,0 +1,151 @@
+"""A comparison's directory: what is asked, the data it is asked of, and the records so far."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accord.comparing.entrants import Entrant, Trial, entrants
+from accord.comparing.records import Job, Ledger
+from accord.comparing.spec import CompareSpec, parse_compare, read_specification, to_yaml
+from accord.data import Table, fingerprint, what_changed, write_parquet
+from accord.errors import ConfigurationError, RunError
+from accord.training import Plan, Spec
+from accord.training.files import read_json, write_json, write_text
+from accord.training.prepare import open_source
+from accord.training.spec import IN_MEMORY
+from accord.training.strict import encode
+
+YAML, TABLE = "compare.yaml", "table.json"
+# Settings that decide how fast a run is or who judges it, not what it computes.
+IMMATERIAL = ("device", "threads", "checkpoint_seconds")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One comparison.
+
+    Attributes:
+        directory: holds ``compare.yaml``, the records, and in the end ``compare.json`` and ``compare.html``.
+        spec: of every run, but for what is compared.
+        compare: what is compared.
+        entrants: who takes part, single-task models first, then tuned plain weights.
+    """
+
+    directory: Path
+    spec: Spec
+    compare: CompareSpec
+    entrants: tuple[Entrant, ...]
+
+    @classmethod
+    def read(cls, directory: Path) -> Study:
+        """Read the study in ``directory``.
+
+        Raises:
+            ConfigurationError: there is none, or it is no longer a valid one.
+        """
+        spec, compare = read_specification(directory / YAML)
+        return cls.of(directory, spec, parse_compare(compare))
+
+    @classmethod
+    def of(cls, directory: Path, spec: Spec, compare: CompareSpec) -> Study:
+        """Return the study of ``spec`` and ``compare``; see :func:`accord.comparing.entrants.entrants` for errors."""
+        return cls(directory, spec, compare, tuple(entrants(spec, compare)))
+
+    @property
+    def ledger(self) -> Ledger:
+        """The records, with no notes yet."""
+        return Ledger(self.directory / "records")
+
+    def entrant(self, key: str) -> Entrant:
+        """Return the entrant with this key."""
+        return next(entrant for entrant in self.entrants if entrant.key == key)
+
+    def trial(self, job: Job) -> Trial:
+        """Return the setting that ``job`` trains."""
+        return self.entrant(job.entrant).trial(self.spec, self.compare, job.trial)
+
+    def seed(self, job: Job) -> int:
+        """Return the seed of training: one for all tuning, fresh ones for the test rows, the same for every entrant."""
+        return self.spec.seed + (0 if job.stage == "tune" else 1 + job.number)
+
+    def run_spec(self, job: Job) -> Spec:
+        """Return the specification of one run."""
+        return self.entrant(job.entrant).spec(self.spec, self.trial(job), self.seed(job))
+
+    def asked(self, job: Job) -> str:
+        """Return the digest of everything that decides the result of ``job``."""
+        whole: dict[str, Any] = encode(self.run_spec(job))
+        del whole["evaluation"]
+        for name in IMMATERIAL:
+            del whole["training"][name]
+        whole["only"] = self.entrant(job.entrant).task
+        text = json.dumps([whole, job.stage], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def table(self) -> Table:
+        """Open the table; one that came from memory was kept in the directory."""
+        if self.spec.data.source != IN_MEMORY:
+            return open_source(self.spec)
+        test = self.directory / "test.parquet"
+        return open_source(self.spec, str(self.directory / "train.parquet"), str(test) if test.exists() else None)
+
+
+def begin(plan: Plan, compare: CompareSpec, out: Path, *, resume: bool) -> Study:
+    """Claim the directory ``out`` for a comparison, or with ``resume`` go on with the one that is there.
+
+    Raises:
+        ConfigurationError: see :func:`accord.comparing.entrants.entrants`; or free text read by a function, which
+            other processes cannot have.
+        RunError: the directory is taken, belongs to another comparison or table, or cannot be written.
+    """
+    if callable(plan.text):
+        raise ConfigurationError("compare reads free text hashed or by the folder of a transformer, not by a function")
+    study = Study.of(out, plan.spec, compare)
+    existing = out / YAML
+    if resume and existing.exists():
+        before = Study.read(out)
+        if (before.spec, before.compare) != (study.spec, study.compare):
+            raise RunError(f"{out} holds another comparison; resume it with its own specification: {existing}")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(
+            f"{out} is not empty; choose another --out, or add --resume to go on with an unfinished comparison"
+        )
+    else:
+        if plan.spec.data.source == IN_MEMORY:
+            _keep(plan.table, out)
+        write_text(existing, to_yaml(plan.spec, compare))
+    same_table(study)
+    return study
+
+
+def same_table(study: Study) -> None:
+    """Refuse to go on with a table that changed: half of the runs would be of other rows than the rest.
+
+    Raises:
+        RunError: it changed.
+    """
+    table = study.table()
+    path, now = study.directory / TABLE, fingerprint(table)
+    if not path.exists():
+        write_json(path, now)
+    elif changed := what_changed(read_json(path), now):
+        raise RunError(
+            f"{study.directory} cannot be resumed: {table.source} has changed since, {changed}. "
+            "Bring the old table back, or start anew in another directory."
+        )
+
+
+def _keep(table: Table, out: Path) -> None:
+    """Write a table from memory, so that other processes and a later resume have it."""
+    out.mkdir(parents=True, exist_ok=True)
+    parts = table.parts or {"train": range(len(table))}
+    for part in ("train", "test"):
+        if part in parts:
+            rows = table.take(np.asarray(parts[part])).to_arrow()
+            write_parquet(out / f"{part}.parquet", {name: rows[name] for name in rows.column_names})
