@@ -31,6 +31,12 @@ NEEDS = {
     "jacobian": "It looks at the tasks' gradients themselves (the Jacobian).",
     "parameters": "It looks at the parameters.",
     "data": "It looks at the data.",
+    "rewards": "It looks at rewards, whatever your loop makes of a step: one number per task.",
+}
+OWN_LOOPS = {
+    "steps": "It is for loops of your own, as the example below shows.",
+    "merging": "It takes state dictionaries or modules, `Method(...)(base, models)`, or checkpoints on disk.",
+    "sampling": "It is for loops of your own: [](/sampling.md) shows how.",
 }
 OPTION = {"weighting": "balancing", "aggregation": "balancing", "sharing": "sharing"}
 
@@ -79,7 +85,7 @@ orphan: true
 
 {NEEDS[facts["needs"]]} Cost: {facts["cost"]}. Which method suits which problem: [](/choosing.md).
 
-{illustrated(facts) if room in pictures.CAPTIONS else "It is for loops of your own, as the example below shows."}
+{illustrated(facts) if room in pictures.CAPTIONS else OWN_LOOPS.get(room, OWN_LOOPS["steps"])}
 
 ```{{eval-rst}}
 .. autoclass:: accord.{room}.{facts["class"]}

@@ -155,6 +155,7 @@ PUBLIC = [
     "linalg",
     "merging",
     "reporting",
+    "sampling",
     "sharing",
     "steps",
     "tasks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Needs = Literal["nothing", "losses", "gramian", "jacobian", "parameters", "data"]
+Needs = Literal["nothing", "losses", "gramian", "jacobian", "parameters", "data", "rewards"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ Examples:
 Names of the room sharing go to `accord fit --sharing NAME`, those of weighting
 and aggregation to `--balancing NAME`; those of other rooms are for loops of
 your own. NEEDS is what a method looks at: losses, inner products of the
-gradients (gramian), or the gradients (jacobian)."""
+gradients (gramian), the gradients (jacobian), or rewards that a loop gives."""
 
 app = App(help_epilogue=EXAMPLES)
 
@@ -33,7 +33,7 @@ def methods(
 
     Args:
         name: a method; all of them when left out.
-        room: only those of this room: weighting, aggregation, steps, sharing or pareto.
+        room: only those of this room: weighting, aggregation, sampling, steps, sharing or pareto.
         json: print records for programs: room, name, class, title, paper, year, url, needs, cost, catalogue.
     """
     classes = _classes(name, room)
