@@ -79,7 +79,7 @@ class Sampler(nn.Module, ABC):
     ) -> None:
         """Tell the sampler about the last step; what it has no use for is ignored, so one loop serves all samplers.
 
-        Args: as the attributes of :class:`News`. Anything but finite numbers says that there is no news of a task.
+        The arguments are the attributes of :class:`News`. Anything but a finite number says that a task has no news.
 
         Raises:
             ConfigurationError: a shape is wrong, or what the method learns from is missing.
