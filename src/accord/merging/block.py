@@ -86,11 +86,12 @@ class Block:
         return delta
 
     def settled(self) -> Tensor:
-        """Return where ``[length]`` all checkpoints agree."""
+        """Return where ``[length]`` all checkpoints agree; NaN agrees with NaN."""
         first = self.base().clone() if self.has_base else self.model(0).clone()
         same = torch.ones(self.length, dtype=torch.bool)
         for index in range(self.count):
-            same &= self.model(index) == first
+            model = self.model(index)
+            same &= (model == first) | (model.isnan() & first.isnan())
         return same
 
     def _read(self, source: Tensor, key: str) -> Tensor:

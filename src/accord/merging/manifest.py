@@ -29,7 +29,7 @@ def read(path: Path) -> dict[str, Any] | None:
     """
     try:
         content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}): remove {path.parent} and merge again") from error
