@@ -3,8 +3,8 @@
     python benchmarks/fronts.py [--seeds 3] [--only conditioned,single,sets,speed] [--output FILE] [--table FILE]
 
 One JSON line per run. ``conditioned``: one network 2-128-128-10 from preference to decision, Adam at 1e-3, 1500 steps
-of 64 uniform preferences from 0.01 to 0.99, looked at on 100 of them (``volume``), and on 2000 from 0 to 1 (``dense``).
-``single``: one solution for each of 10 preferences, Adam at 0.02 for 400 steps. ``sets``: 10 solutions trained together,
+of 64 uniform preferences from 0.01 to 0.99, looked at on 100 (``volume``), and on 2000 from 0 to 1 (``dense``).
+``single``: a solution for each of 10 preferences, Adam at 0.02 for 400 steps. ``sets``: 10 solutions trained together,
 likewise. ``speed``: value and gradient for 100 points in three objectives, beside BoTorch's box decomposition (value
 only) where it is installed, in alternation. CPU, one thread. A run that ``--output`` already has is left out, so that
 an interrupted benchmark goes on. ``--table`` prints an output as the documentation's table.
