@@ -154,6 +154,7 @@ PUBLIC = [
     "engines",
     "linalg",
     "merging",
+    "pareto",
     "reporting",
     "sampling",
     "sharing",
