@@ -43,6 +43,14 @@ def test_colourings_are_proper_and_small(edges: np.ndarray) -> None:
     assert chromatic(edges) <= len(classes) <= edges.sum(axis=1).max() + 1
 
 
+def test_tasks_with_most_conflicts_come_first() -> None:
+    """The path 0 - 2 - 3 - 1 takes three colours in the order of its numbers, and two where the middle comes first."""
+    edges = np.zeros((4, 4), dtype=bool)
+    for i, j in ((0, 2), (2, 3), (3, 1)):
+        edges[i, j] = edges[j, i] = True
+    assert colour(edges) == [[1, 2], [0, 3]]
+
+
 @settings(max_examples=40, deadline=None)
 @given(graphs(), st.integers(1, 3))
 def test_further_visits_keep_colourings_proper(edges: np.ndarray, visits: int) -> None:
