@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from accord import (
         aggregation,
+        comparing,
         data,
         engines,
         linalg,
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
         training,
         weighting,
     )
-    from accord.api import Model, fit, load
+    from accord.api import MethodComparison, Model, compare, fit, load
     from accord.engines import backward, gramian, jacobian
     from accord.tasks import Task
 
 _ROOMS = (
     "aggregation",
+    "comparing",
     "data",
     "engines",
     "linalg",
@@ -46,9 +48,11 @@ _ROOMS = (
     "weighting",
 )
 _NAMES = {
+    "MethodComparison": "api",
     "Model": "api",
     "Task": "tasks",
     "backward": "engines",
+    "compare": "api",
     "fit": "api",
     "gramian": "engines",
     "jacobian": "engines",
@@ -56,10 +60,13 @@ _NAMES = {
 }
 
 __all__ = [
+    "MethodComparison",
     "Model",
     "Task",
     "aggregation",
     "backward",
+    "compare",
+    "comparing",
     "data",
     "engines",
     "fit",

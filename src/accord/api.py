@@ -10,8 +10,9 @@ from typing import Any, final
 
 import numpy as np
 
+from accord.comparing import begin, parse_compare, run_study
 from accord.errors import ConfigurationError, suggest
-from accord.reporting import verdict_text, write_report
+from accord.reporting import comparison_text, verdict_text, write_comparison, write_report
 from accord.tasks import Task
 from accord.training import EvaluationSpec, ModelParts, Progress, Result, TextChoice, Trained, TrainingSpec, plan, run
 from accord.training.files import read_json
@@ -118,15 +119,96 @@ def fit(
         DataError: the table or a label cannot be used.
         RunError: ``out`` is taken or cannot be written.
     """
-    for name in options:
-        if name not in _SHORT:
-            raise ConfigurationError(f"fit has no option {name!r}. {suggest(name, _KEYWORDS)}")
-    changes = {_SHORT[name]: value for name, value in options.items()}
+    changes = _changes("fit", options)
     parts = ModelParts(trunk, heads) if trunk is not None or heads is not None else None
     what = plan(table, tasks=tasks, targets=targets, options=changes, test=test, text=text)
     directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
     result = run(what, directory, resume=resume, progress=progress, parts=parts, trackers=trackers)
     return finish(result)
+
+
+@final
+@dataclass(frozen=True)
+class MethodComparison:
+    """A comparison of methods.
+
+    Attributes:
+        results: what is in ``compare.json``; empty where Ctrl-C came first (go on with ``resume=True``).
+        directory: where the records are.
+    """
+
+    results: Mapping[str, Any]
+    directory: Path
+
+    def __str__(self) -> str:
+        return comparison_text(self.results)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the page (``compare.html`` in the directory by default) and return its path."""
+        return write_comparison(self.directory, path)
+
+
+def compare(
+    table: Any,
+    tasks: Sequence[Task] = (),
+    *,
+    methods: Sequence[str],
+    targets: Sequence[str] = (),
+    trials: int = 5,
+    seeds: int = 5,
+    jobs: int = 1,
+    rate_factor: float = 10.0,
+    rope: float = 0.5,
+    search: Mapping[str, Any] | None = None,
+    test: Any = None,
+    text: str | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> MethodComparison:
+    """Compare methods under the same data, budget and tuning effort with tuned plain weights, and write a page.
+
+    Args:
+        table: what :func:`fit` takes.
+        tasks: what to predict.
+        methods: names of methods of weighting, aggregation and sharing, or pairs such as ``"mmoe+upgrad"``.
+        targets: columns to predict whose kind is inferred.
+        trials: tuning runs of every method.
+        seeds: fresh seeds that the best trial of every method is tested with.
+        jobs: runs at a time, each in a process of its own.
+        rate_factor: learning rates are searched within this factor of ``learning_rate``.
+        rope: a difference in the relative gain of this many per cent does not matter.
+        search: other ranges than the usual, see :class:`accord.comparing.CompareSpec`.
+        test: a second table that holds the test rows.
+        text: ``"hashed"`` or the local folder of a Hugging Face model.
+        out: the directory; a temporary one when left out.
+        resume: go on with the unfinished comparison in ``out``.
+        progress: receives news.
+        **options: those of :func:`fit` that describe a run.
+
+    Raises:
+        ConfigurationError: an unknown option or method.
+        DataError: the table or a label cannot be used.
+        RunError: ``out`` is taken or cannot be written.
+    """
+    named = {"methods": tuple(methods), "trials": trials, "seeds": seeds, "rate_factor": rate_factor, "rope": rope}
+    rules = parse_compare({**named, "search": search or {}})
+    what = plan(table, tasks=tasks, targets=targets, options=_changes("compare", options), test=test, text=text)
+    directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
+    outcome = run_study(begin(what, rules, directory, resume=resume), jobs=jobs, progress=progress)
+    if outcome.results is None:
+        return MethodComparison({}, directory)
+    write_comparison(directory)
+    return MethodComparison(outcome.results, directory)
+
+
+def _changes(function: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword options as dotted options of the specification; an unknown one is an error of ``function``."""
+    for name in options:
+        if name not in _SHORT:
+            raise ConfigurationError(f"{function} has no option {name!r}. {suggest(name, _KEYWORDS)}")
+    return {_SHORT[name]: value for name, value in options.items()}
 
 
 def finish(result: Result) -> Model:

@@ -15,6 +15,7 @@ from accord.errors import AccordError
 # One line each, here and not in the verbs' modules, so that `accord --help` imports none of them.
 VERBS = {
     "fit": "Train one model for several targets, and say whether sharing helped.",
+    "compare": "Compare methods under the same conditions, against tuned plain weights.",
     "predict": "Apply a run to another table.",
     "report": "Write a run's report again, as one HTML file.",
     "methods": "List the methods, or explain one.",

@@ -14,6 +14,7 @@ from accord.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from accord.cli.progress import Bar, Lines
+    from accord.comparing import CompareSpec
     from accord.tasks import Task
     from accord.training import Plan
 
@@ -104,6 +105,82 @@ def execute(plan: Plan, out: Path, *, resume: bool, progress: Bar | Lines, track
         return 0
     print(f"accord: interrupted; the run so far is in {out}. Go on with --resume --out {out}", file=sys.stderr)
     return INTERRUPTED
+
+
+def unfinished_comparison(directory: str) -> tuple[str, Path]:
+    """Return the specification and the directory of an unfinished comparison."""
+    spec = Path(directory) / "compare.yaml"
+    if not spec.is_file():
+        raise ConfigurationError(f"nothing to resume at {directory}: give its directory, or name it with --out")
+    return str(spec), Path(directory)
+
+
+def resolve_comparison(
+    source: str, targets: Sequence[str], changes: Mapping[str, Any], asked: Mapping[str, Any]
+) -> tuple[Plan, CompareSpec]:
+    """Return the plan of every run and what is compared.
+
+    Args:
+        source: a table, a data set's name, or a specification, with a section ``compare`` or without.
+        targets: columns to predict; empty where a specification names its tasks.
+        changes: dotted options that replace those of the specification; those of ``compare`` too.
+        asked: options of the section ``compare``, which win over those of the specification.
+    """
+    from accord.comparing import parse_compare, read_specification
+    from accord.training import plan
+
+    own = {key.removeprefix("compare."): value for key, value in changes.items() if key.startswith("compare.")}
+    rest = {key: value for key, value in changes.items() if not key.startswith("compare.")}
+    if Path(source).suffix.lower() not in (".yaml", ".yml"):
+        compare: dict[str, Any] = {}
+        planned = resolve(source, targets, rest)
+    elif targets:
+        raise ConfigurationError(f"{source} names its tasks already: leave --targets out, or edit the file")
+    else:
+        spec, compare = read_specification(source)
+        planned = plan(_kept(source, "train"), spec=spec.override(rest), test=_kept(source, "test"))
+    compare = {**compare, **own, **asked}
+    if "methods" not in compare:
+        raise ConfigurationError("name the methods to compare: --methods cagrad,mmoe (see accord methods)")
+    return planned, parse_compare(compare)
+
+
+def _kept(source: str, part: str) -> str | None:
+    """Return where a comparison keeps a table that it was given in memory, if it does."""
+    path = Path(source).with_name(f"{part}.parquet")
+    return str(path) if Path(source).name == "compare.yaml" and path.is_file() else None
+
+
+def show_comparison(plan: Plan, compare: CompareSpec) -> None:
+    """Print how many runs of whom there would be, and the specification as YAML."""
+    from accord.comparing import Study, to_yaml
+
+    study = Study.of(Path(), plan.spec, compare)
+    each = compare.trials + compare.seeds
+    print(f"{len(study.entrants)} entrants: {', '.join(entrant.name for entrant in study.entrants)}")
+    print(f"{each} runs of each ({compare.trials} to tune, {compare.seeds} to test), {each * len(study.entrants)} runs")
+    print(f"\n{to_yaml(plan.spec, compare)}")
+
+
+def execute_comparison(
+    plan: Plan, compare: CompareSpec, out: Path, *, jobs: int, resume: bool, progress: Bar | Lines
+) -> int:
+    """Compare, print the answer and where the report is; return the exit code."""
+    from accord.comparing import begin, run_study
+    from accord.reporting import comparison_text, write_comparison
+
+    try:
+        outcome = run_study(begin(plan, compare, out, resume=resume), jobs=jobs, progress=progress)
+    finally:
+        progress.close()
+    if outcome.results is None:
+        print(
+            f"accord: interrupted; finished runs are in {out}. Go on with: accord compare {out} --resume",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    print(f"{comparison_text(outcome.results)}\n\nreport  {write_comparison(out)}")
+    return 0
 
 
 def predict(run: Path, source: str, out: str, query: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 
 from accord import __version__
@@ -39,20 +39,27 @@ STYLES = ("colours.css", "layout.css", "figures.css", "print.css")
 
 
 def page(run: Run) -> str:
-    """Return the whole document."""
+    """Return the report of a run."""
     shown = [section for make in SECTIONS if (section := make(run))]
-    main = el("main", warnings(run), [section.render() for section in shown], id="main")
+    return document(f"{run.name}: Accord report", headline(run), shown, _footer(run), above=warnings(run))
+
+
+def document(
+    title: str, header: Markup, sections: Sequence[Section], footer: Markup, *, above: Markup | None = None
+) -> str:
+    """Return a whole document: header, contents, what stands ``above`` all sections, sections, footer."""
+    main = el("main", above, [section.render() for section in sections], id="main")
     body = el(
         "body",
         el("a", "Skip to the verdict", href="#main", class_="skip"),
-        el("div", headline(run), _contents(shown), main, _footer(run), class_="page"),
+        el("div", header, _contents(sections), main, footer, class_="page"),
         el("div", id="tip", role="status", hidden=True),
         el("script", Markup(_asset("report.js"))),
     )
-    return f"<!doctype html>\n{el('html', _head(run), body, lang='en')}\n"
+    return f"<!doctype html>\n{el('html', _head(title), body, lang='en')}\n"
 
 
-def _head(run: Run) -> Markup:
+def _head(title: str) -> Markup:
     style, script = Markup("".join(_asset(name) for name in STYLES)), _asset("report.js")
     return el(
         "head",
@@ -61,7 +68,7 @@ def _head(run: Run) -> Markup:
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
         el("meta", name="referrer", content="no-referrer"),
-        el("title", f"{run.name}: Accord report"),
+        el("title", title),
         el("link", rel="icon", href="data:,"),
         el("style", style),
     )
@@ -81,7 +88,7 @@ def _asset(name: str) -> str:
     return resources.files("accord.reporting").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _contents(shown: list[Section]) -> Markup:
+def _contents(shown: Sequence[Section]) -> Markup:
     links = [el("li", el("a", section.title, href=f"#{section.key}")) for section in shown]
     return el("nav", el("ol", links), aria_label="Contents", class_="contents")
 

@@ -72,7 +72,7 @@ def load_run(directory: str | Path) -> Run:
     files = {name: directory / name for name in ("metrics.json", "history.parquet", "spec.yaml", "features.json")}
     if not any(files[name].is_file() for name in ("metrics.json", "history.parquet", "spec.yaml")):
         raise RunError(f"{directory} is not a run directory: it holds no metrics.json, history.parquet or spec.yaml")
-    metrics, features = _json(files["metrics.json"]), _json(files["features.json"])
+    metrics, features = read_json_object(files["metrics.json"]), read_json_object(files["features.json"])
     text, spec = _yaml(files["spec.yaml"])
     return Run(
         name=directory.resolve().name or "run",
@@ -97,7 +97,12 @@ def sequence(value: object) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
-def _json(path: Path) -> Mapping[str, Any]:
+def read_json_object(path: Path) -> Mapping[str, Any]:
+    """Return the JSON object in ``path``, empty where there is no such file.
+
+    Raises:
+        RunError: it is damaged or no object.
+    """
     if not path.is_file():
         return {}
     try:

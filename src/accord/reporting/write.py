@@ -24,7 +24,11 @@ def write_report(run_directory: str | Path, path: str | Path | None = None) -> P
         RunError: not a run directory, a damaged file, or no room to write. A report that was there stays whole.
     """
     target = Path(run_directory) / "report.html" if path is None else Path(path)
-    text = page(load_run(run_directory))
+    return write_page(target, page(load_run(run_directory)))
+
+
+def write_page(target: Path, text: str) -> Path:
+    """Write ``text`` to ``target``, which stays whole or absent whatever happens, and return it."""
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

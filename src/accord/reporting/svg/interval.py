@@ -35,8 +35,8 @@ def interval(value: float, low: float, high: float, scale: Scale, *, look: str, 
     )
 
 
-def interval_axis(scale: Scale, unit: str) -> Markup:
-    """Return the axis below the rows of one unit."""
+def interval_axis(scale: Scale, unit: str, who: str = "joint") -> Markup:
+    """Return the axis below the rows of one unit; ``who`` is better to its right."""
     values = ticks(scale.low, scale.high, 4)
     texts = [f"+{t}" if v > 0 else t for v, t in zip(values, labels(values), strict=True)]
     return el(
@@ -45,8 +45,8 @@ def interval_axis(scale: Scale, unit: str) -> Markup:
             el("text", text, class_="tick", x=_at(value, scale), y=14, text_anchor="middle")
             for value, text in zip(values, texts, strict=True)
         ],
-        el("text", f"← joint worse ({unit})" if unit else "← joint worse", class_="axis-name", x=f"{EDGE:g}%", y=36),
-        el("text", "joint better →", class_="axis-name", x=f"{100 - EDGE:g}%", y=36, text_anchor="end"),
+        el("text", f"← {who} worse ({unit})" if unit else f"← {who} worse", class_="axis-name", x=f"{EDGE:g}%", y=36),
+        el("text", f"{who} better →", class_="axis-name", x=f"{100 - EDGE:g}%", y=36, text_anchor="end"),
         class_="interval-axis",
         width="100%",
         height=44,

@@ -1,0 +1,105 @@
+"""``accord compare``: many methods under the same conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Group, Parameter
+
+from accord.cli import runs
+from accord.cli.progress import make_progress
+from accord.cli.words import free_directory, parse_settings, split_names
+
+EXAMPLES = """\
+Examples:
+  accord compare census-income --targets income,marital_stat --methods cagrad,mmoe
+      Tune both, plain static weights and single-task models with the same
+      effort; say which are better than plain weights, with intervals.
+  accord compare s.yaml --methods upgrad,ple+upgrad --trials 8 --seeds 5 --jobs 4
+      A pair is one method of sharing and one of balancing. Four runs at a time.
+
+SOURCE is what accord fit takes, or a specification with a section compare: in
+it (accord compare ... --dry-run prints one). The output directory holds
+compare.yaml (complete), a record per finished run, compare.json and
+compare.html. Ctrl-C or a kill loses at most the runs in flight; go on with
+accord compare DIRECTORY --resume."""
+
+TABLE, COMPARISON, BUDGET, RUN = (
+    Parameter(group=Group(name, sort_key=place))
+    for place, name in enumerate(("Table", "Comparison", "Budget of each run", "Run"))
+)
+
+app = App(help_epilogue=EXAMPLES)
+
+
+@app.default
+def compare(
+    source: str,
+    /,
+    *,
+    targets: Annotated[list[str] | None, TABLE] = None,
+    column: Annotated[list[str] | None, TABLE] = None,
+    query: Annotated[str | None, TABLE] = None,
+    test: Annotated[str | None, TABLE] = None,
+    split: Annotated[str | None, TABLE] = None,
+    split_column: Annotated[str | None, TABLE] = None,
+    methods: Annotated[list[str] | None, COMPARISON] = None,
+    trials: Annotated[int | None, COMPARISON] = None,
+    seeds: Annotated[int | None, COMPARISON] = None,
+    rope: Annotated[float | None, COMPARISON] = None,
+    epochs: Annotated[int | None, BUDGET] = None,
+    batch_size: Annotated[int | None, BUDGET] = None,
+    learning_rate: Annotated[float | None, BUDGET] = None,
+    seed: Annotated[int | None, BUDGET] = None,
+    out: Annotated[Path | None, RUN] = None,
+    jobs: Annotated[int, RUN] = 1,
+    resume: Annotated[bool, RUN] = False,
+    dry_run: Annotated[bool, RUN] = False,
+    set_: Annotated[list[str] | None, RUN, Parameter(name="--set")] = None,
+    device: Annotated[str | None, RUN] = None,
+    threads: Annotated[int | None, RUN] = None,
+) -> int:
+    """Compare methods under the same data, budget and tuning effort, with plain static weights as the one to beat.
+
+    Args:
+        source: a table, the name of a data set, a specification (.yaml), or with --resume a directory.
+        targets: columns to predict, e.g. income,age:quantile; kinds are inferred where not given.
+        column: correct an inferred kind, e.g. zip=categorical or note=drop; repeat for more.
+        query: SQL that makes the table out of SOURCE.
+        test: a second table with the test rows.
+        split: how rows are divided: auto, given, random, stratified, grouped or time.
+        split_column: the column that says the part, group or time.
+        methods: methods of weighting, aggregation and sharing, e.g. cagrad,mmoe,ple+upgrad; see accord methods.
+        trials: tuning runs of every method; the learning rate and the method's own options are searched.
+        seeds: fresh seeds that the best trial of every method is tested with.
+        rope: a difference in the relative gain of this many per cent does not matter.
+        epochs: passes over the training rows at most.
+        batch_size: rows per step.
+        learning_rate: peak rate that the search begins with.
+        seed: of tuning; fresh seeds count up from it.
+        out: directory; runs/compare-NAME-OF-SOURCE when left out.
+        jobs: runs at a time, each in a process of its own.
+        resume: go on with the unfinished comparison in --out, or in SOURCE where that is its directory.
+        dry_run: print the complete specification and what would be run, train nothing.
+        set_: any key of the specification, e.g. compare.rate_factor=3 or training.patience=5; repeat for more.
+        device: auto, cpu, cuda, cuda:1, mps.
+        threads: CPU threads of each run; 0 divides the cores among the jobs.
+    """
+    from accord.cli.fit import SHORTHANDS
+
+    given = {name: value for name, value in locals().items() if value is not None}
+    changes = {key: given[name] for name, key in SHORTHANDS.items() if name in given and name != "seeds"}
+    changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
+    changes |= parse_settings(set_)
+    asked = {name: given[name] for name in ("trials", "seeds", "rope") if name in given}
+    if methods:
+        asked["methods"] = split_names(methods)
+    if resume and out is None:
+        source, out = runs.unfinished_comparison(source)
+    plan, compare_spec = runs.resolve_comparison(source, split_names(targets), changes, asked)
+    if dry_run:
+        runs.show_comparison(plan, compare_spec)
+        return 0
+    where = out or free_directory(f"compare-{Path(source).stem}")
+    return runs.execute_comparison(plan, compare_spec, where, jobs=jobs, resume=resume, progress=make_progress())
