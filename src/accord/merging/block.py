@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -81,7 +82,7 @@ class Block:
         """
         base, model = self.base(), self.model(index)
         delta = torch.sub(model, base, out=self.buffer(f"delta {index}"))
-        if not torch.isfinite(delta.sum()):
+        if not math.isfinite(delta.sum().item()):
             delta.masked_fill_(model == base, 0.0)
         return delta
 

@@ -42,5 +42,6 @@ def elect(block: Block, deltas: Sequence[Tensor], how: How, weights: Sequence[fl
         if share is not None:
             share.add_(agrees.sign_(), alpha=abs(weight))
     if share is not None:
-        merged.div_(share.masked_fill_(share == 0, 1.0))
+        # Where nobody took part the sum is 0, whatever it is divided by.
+        merged.div_(share.clamp_(min=torch.finfo(share.dtype).tiny))
     return merged.mul_(sign)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -81,7 +82,7 @@ class Engine:
         for block in self._blocks(entry):
             merged = self.method.combine(block, found)
             result = block.buffer("result", entry.dtype).copy_(merged)
-            if not torch.isfinite(result.sum(dtype=entry.arithmetic)):
+            if not math.isfinite(result.sum(dtype=entry.arithmetic).item()):
                 broken += self._mend(block, result)
             sink.put(entry, block.start, result)
         if broken:

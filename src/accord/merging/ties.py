@@ -80,7 +80,7 @@ class TIES(MergingMethod):
         for index, weight in enumerate(weights):
             delta = block.delta(index)
             if found is not None:
-                keep = torch.ge(magnitudes(block, index, delta), found[index][0], out=block.buffer("keep", torch.bool))
+                keep = torch.ge(magnitudes(block, index, delta), found[index][0], out=block.buffer("keep"))
                 delta.mul_(keep)
             deltas.append(delta if weight == 1.0 else delta.mul_(weight))
         merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0)
