@@ -24,7 +24,7 @@ def outcomes(*said):
 
 
 def test_public_names():
-    assert sorted(accord.reporting.__all__) == ["verdict_text", "write_report"]
+    assert sorted(accord.reporting.__all__) == ["comparison_text", "verdict_text", "write_comparison", "write_report"]
 
 
 def test_text_for_the_terminal():

@@ -13,10 +13,10 @@ from accord.cli.words import free_directory, parse_settings, split_names
 
 EXAMPLES = """\
 Examples:
-  accord compare census-income --targets income,marital_stat --methods cagrad,mmoe
-      Tune both, plain static weights and single-task models with the same
-      effort; say which are better than plain weights, with intervals.
-  accord compare s.yaml --methods upgrad,ple+upgrad --trials 8 --seeds 5 --jobs 4
+  accord compare census-income --targets income,marital_stat --methods cagrad
+      Tune it, plain static weights and single-task models with the same
+      effort; say whether it is better than plain weights, with intervals.
+  accord compare s.yaml --methods upgrad,ple+upgrad --trials 8 --jobs 4
       A pair is one method of sharing and one of balancing. Four runs at a time.
 
 SOURCE is what accord fit takes, or a specification with a section compare: in
