@@ -9,13 +9,16 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-all lint bench study docs clean
+CHOOSE ?= tests
+
+.PHONY: help install demo test test-all explore-tests lint bench study docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      train on Census-Income, print the verdict and where the report is"
 	@echo "make test      lint, type check and the tests"
 	@echo "make test-all  the same with the slow tests"
+	@echo "make explore-tests  the tests on examples drawn anew; CHOOSE='tests/linalg -k conic' narrows them"
 	@echo "make lint      ruff and pyright alone"
 	@echo "make bench     measure against peers; one JSON line per measurement"
 	@echo "make study     every balancing method on three real data sets, about 90 minutes; resumes where it stopped"
@@ -46,6 +49,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "slow or not slow"
+
+explore-tests: $(STAMP)
+	ACCORD_EXPLORE=1 $(BIN)/python -m pytest -n $(WORKERS) $(CHOOSE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check
