@@ -77,6 +77,13 @@ def test_gradients_in_balance() -> None:
     assert not ConicGrad()(tensor([[1.0, 2.0], [-1.0, -2.0]])).any()
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_a_mean_that_is_only_rounding_has_no_direction(seed: int) -> None:
+    row = np.random.default_rng(seed).standard_normal(6)
+    direction = ConicGrad()(torch.from_numpy(np.stack([row, -row, row, -row])))
+    assert direction.abs().max() <= 1e-12
+
+
 def test_a_zero_gradient_leaves_it_to_the_others() -> None:
     with_zero = ConicGrad(0.5)(torch.cat([RIGHT, torch.zeros(1, 2, dtype=torch.float64)]))
     assert with_zero.tolist() == pytest.approx([2 / 3, 1 / 3])

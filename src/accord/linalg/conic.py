@@ -13,8 +13,6 @@ from accord.linalg.nonnegative import nonnegative_least_squares
 # support, which converge at once when the support is right, need about five).
 SETTLED = 1e-12
 STEPS = 120
-# Below this part of the lengths that are added up, their sum is rounding.
-CANCELLED = 1e-14
 # Directions that unit gradients have less than the root of this in could be reached by huge weights alone: left out.
 FAINT = 1e-10
 # What takes weights of more than the inverse of this is as good as out of reach: they would cancel to rounding.
@@ -40,9 +38,11 @@ def conic_weights(gramian: Array, centre: Array, cosine: float) -> Array:
     cosines, norms = normalise(gramian)
     used = norms > 0
     lengths = centre * norms
-    axis = float(np.sqrt(max(lengths @ cosines @ lengths, 0.0)))
-    if axis <= CANCELLED * np.abs(lengths).sum():
+    square = float(lengths @ cosines @ lengths)
+    # The gradients cancel: what is left of their squares is rounding, and has no direction.
+    if square <= len(lengths) * precision(gramian) * np.abs(lengths).sum() ** 2:
         return centre
+    axis = square**0.5
     values, vectors = spectrum(cosines)
     kept = values > max(FAINT, len(values) * precision(gramian)) * values[-1]
     units = (vectors[:, kept] * np.sqrt(values[kept])).T
