@@ -1,0 +1,1 @@
+"""A whole front in one run: trained, kept, opened again, steered and exported."""
