@@ -36,7 +36,7 @@ def align(
     ties = _ties(first, everyone)
     _check_names(everyone, base is not None and rules.missing == "base", rules.extra == "drop", ties)
     twin = {later: earlier for later, earlier in ties.items() if later in first}
-    return [_entry(name, base, models, everyone, rules, twin.get(name)) for name in first]
+    return [_entry(method, name, base, models, everyone, rules, twin.get(name)) for name in first]
 
 
 def _check_names(
@@ -60,6 +60,7 @@ def _check_names(
 
 
 def _entry(
+    method: MergingMethod,
     name: str,
     base: Mapping[str, Tensor] | None,
     models: Sequence[Mapping[str, Tensor]],
@@ -77,10 +78,10 @@ def _entry(
     rest = tuple(flat[len(flat) - len(models) :])
     if not all(tensor.dtype in FLOATS for tensor in flat):
         _check_plain(name, flat, everyone)
-        return Entry(name, tuple(first.shape), first.dtype, first.dtype, own, rest, copy=flat[0], tied=tied)
+        return Entry(method, name, tuple(first.shape), first.dtype, first.dtype, own, rest, copy=flat[0], tied=tied)
     dtype = rules.dtype or first.dtype
     arithmetic = rules.arithmetic or _wide([tensor.dtype for tensor in flat])
-    return Entry(name, tuple(first.shape), dtype, arithmetic, own, rest, tied=tied)
+    return Entry(method, name, tuple(first.shape), dtype, arithmetic, own, rest, tied=tied)
 
 
 def _find(model: Mapping[str, Tensor], name: str, tied: str | None, first: Tensor) -> Tensor:

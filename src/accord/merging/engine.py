@@ -1,10 +1,10 @@
-"""Run a method over entries: block by block, tensors spread over threads, nothing held but work buffers."""
+"""Run methods over entries: block by block, tensors spread over threads, nothing held but work buffers."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from accord.merging.block import BLOCK, Block, Buffers
 from accord.merging.entry import Entry
-from accord.merging.merging_method import MergingMethod
 from accord.merging.survey import Part, Survey
 
 # A sample looks at runs of this many neighbours: a cache line of half-precision numbers.
@@ -30,30 +29,31 @@ class Sink(Protocol):
 
 
 class Engine:
-    """A method at work.
+    """Methods at work.
 
     Results do not depend on the number of threads: a tensor belongs to one thread, and surveys of the whole model are
     taken in the order of the entries.
 
     Args:
-        method: what merges.
         threads: 1 or more.
         notice: told the name of each tensor in which numbers are not finite, and how many.
     """
 
-    def __init__(self, method: MergingMethod, threads: int, notice: Callable[[str, int], None]) -> None:
-        self.method = method
+    def __init__(self, threads: int, notice: Callable[[str, int], None]) -> None:
         self.threads = threads
         self.notice = notice
         self._local = threading.local()
 
-    def survey(self, entries: Sequence[Entry]) -> Any:
-        """Return what the method must know of all ``entries`` first; ``None`` if it looks at each by itself."""
-        if self.method.scope == "tensor":
-            return None
+    def survey(self, entries: Sequence[Entry]) -> dict[str, Any]:
+        """Return what methods that span the model must know of all their ``entries`` first, by method."""
         merged = [entry for entry in entries if entry.copy is None and entry.tied is None]
-        if not merged:
-            return None
+        groups: dict[str, list[Entry]] = {}
+        for entry in merged:
+            if entry.method.scope == "model":
+                groups.setdefault(repr(entry.method), []).append(entry)
+        return {name: self._span(group) for name, group in groups.items()}
+
+    def _span(self, merged: Sequence[Entry]) -> Any:
         survey = self._begin(merged[0], sum(entry.elements for entry in merged))
         if survey is None:
             return None
@@ -62,31 +62,33 @@ class Engine:
                 survey.take(run_all(pool, ((self._look, survey, entry) for entry in merged)))
         return survey.found
 
-    def merge(self, entries: Iterable[Entry], sink: Sink, found: Any) -> None:
+    def merge(self, entries: Iterable[Entry], sink: Sink, found: Mapping[str, Any]) -> None:
         """Merge ``entries``, largest first, into ``sink``; ``found`` is what :meth:`survey` returned."""
         by_size = sorted(entries, key=lambda entry: -entry.elements)
         with self._pool() as pool:
             run_all(pool, ((self._merge, entry, sink, found) for entry in by_size))
 
-    def _merge(self, entry: Entry, sink: Sink, found: Any) -> None:
+    def _merge(self, entry: Entry, sink: Sink, spans: Mapping[str, Any]) -> None:
         if entry.copy is not None:
             for start in range(0, entry.elements, BLOCK):
                 sink.put(entry, start, entry.copy[start : start + BLOCK])
             return
-        if self.method.scope == "tensor":
-            survey = self._begin(entry, entry.elements)
-            while survey is not None and not survey.finished:
-                survey.take([self._look(survey, entry)])
-            found = survey.found if survey is not None else None
+        found = spans.get(repr(entry.method)) if entry.method.scope == "model" else self._survey_tensor(entry)
         broken = 0
         for block in self._blocks(entry):
-            merged = self.method.combine(block, found)
+            merged = entry.method.combine(block, found)
             result = block.buffer("result", entry.dtype).copy_(merged)
             if not math.isfinite(result.sum(dtype=entry.arithmetic).item()):
                 broken += self._mend(block, result)
             sink.put(entry, block.start, result)
         if broken:
             self.notice(entry.name, broken)
+
+    def _survey_tensor(self, entry: Entry) -> Any:
+        survey = self._begin(entry, entry.elements)
+        while survey is not None and not survey.finished:
+            survey.take([self._look(survey, entry)])
+        return survey.found if survey is not None else None
 
     def _mend(self, block: Block, result: Tensor) -> int:
         """Put back what all checkpoints agree on, such as masks of -inf; return how many others are not finite."""
@@ -96,7 +98,7 @@ class Engine:
         return int((~torch.isfinite(result) & ~settled).sum())
 
     def _begin(self, entry: Entry, elements: int) -> Survey | None:
-        return self.method.survey(len(entry.models), elements, entry.base is not None) if elements else None
+        return entry.method.survey(len(entry.models), elements, entry.base is not None) if elements else None
 
     def _look(self, survey: Survey, entry: Entry) -> Part:
         part = survey.part()
@@ -106,7 +108,7 @@ class Engine:
         return part
 
     def _blocks(self, entry: Entry) -> Iterator[Block]:
-        length = block_length(self.method, entry)
+        length = block_length(entry)
         buffers: Buffers = self._local.buffers
         for start in range(0, entry.elements, length):
             size = min(length, entry.elements - start)
@@ -127,9 +129,9 @@ class Engine:
             torch.set_num_threads(before)  # it is also what threads to come start with
 
 
-def block_length(method: MergingMethod, entry: Entry) -> int:
+def block_length(entry: Entry) -> int:
     """Return how many elements of ``entry`` a block has: whole rows where the method needs them."""
-    return max(1, BLOCK // entry.row) * entry.row if method.by_rows and entry.row else BLOCK
+    return max(1, BLOCK // entry.row) * entry.row if entry.method.by_rows and entry.row else BLOCK
 
 
 def run_all(pool: ThreadPoolExecutor, calls: Iterable[tuple[Any, ...]]) -> list[Any]:

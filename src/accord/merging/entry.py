@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from accord.merging.merging_method import MergingMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Entry:
     """A tensor of the result.
 
     Attributes:
+        method: what merges it.
         name: of the tensor.
         shape: of the tensor.
         dtype: what it is stored as.
@@ -41,6 +45,7 @@ class Entry:
         tied: the entry that this one is the same as, in every checkpoint. It is merged under that name.
     """
 
+    method: MergingMethod
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype

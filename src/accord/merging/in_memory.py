@@ -44,7 +44,7 @@ def merge_in_memory(
         method, None if base is None else _state(base), [_state(model) for model in models], rules or Rules()
     )
     sink = Tensors(entries, entries[0].models[0].device if entries else torch.device("cpu"))
-    engine = Engine(method, threads=os.cpu_count() or 1, notice=warn_not_finite)
+    engine = Engine(threads=os.cpu_count() or 1, notice=warn_not_finite)
     engine.merge([entry for entry in entries if not entry.tied], sink, engine.survey(entries))
     return {entry.name: sink.held[entry.tied or entry.name] for entry in entries}
 

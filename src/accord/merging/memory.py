@@ -8,7 +8,6 @@ from pathlib import Path
 from accord.errors import ConfigurationError
 from accord.merging.engine import block_length
 from accord.merging.entry import Entry
-from accord.merging.merging_method import MergingMethod
 
 MEGABYTE = 1 << 20
 # Besides one per task vector and one per row of a Gramian: base, model, magnitudes, signs, masks, sums, the result.
@@ -25,33 +24,34 @@ def anonymous() -> int:
         return 0
 
 
-def per_thread(method: MergingMethod, entries: Sequence[Entry]) -> int:
+def per_thread(entries: Sequence[Entry]) -> int:
     """Return the most bytes that one thread holds at a time: its work buffers, and a survey of the largest tensor."""
     most = 0
     for entry in entries:
-        length = max(block_length(method, entry), 1 << 16)
+        length = max(block_length(entry), 1 << 16)
         buffers = (SHARED_BUFFERS + 2 * len(entry.models)) * length * entry.arithmetic.itemsize
-        most = max(most, buffers + _survey_bytes(method, entry, entry.elements, "tensor"))
+        most = max(most, buffers + _survey_bytes(entry, entry.elements, "tensor"))
     return most
 
 
-def shared(method: MergingMethod, entries: Sequence[Entry]) -> int:
-    """Return the bytes of a survey of the whole model."""
+def shared(entries: Sequence[Entry]) -> int:
+    """Return the bytes of surveys of the whole model; what they found is small."""
     merged = [entry for entry in entries if entry.copy is None]
-    return _survey_bytes(method, merged[0], sum(e.elements for e in merged), "model") if merged else 0
+    first = {repr(entry.method): entry for entry in reversed(merged) if entry.method.scope == "model"}
+    return max((_survey_bytes(e, sum(x.elements for x in merged), "model") for e in first.values()), default=0)
 
 
-def _survey_bytes(method: MergingMethod, entry: Entry, elements: int, scope: str) -> int:
-    if method.scope != scope or not elements or entry.copy is not None:
+def _survey_bytes(entry: Entry, elements: int, scope: str) -> int:
+    if entry.method.scope != scope or not elements or entry.copy is not None:
         return 0
-    survey = method.survey(len(entry.models), elements, entry.base is not None)
+    survey = entry.method.survey(len(entry.models), elements, entry.base is not None)
     if survey is None:
         return 0
     sample = elements // survey.stride * entry.arithmetic.itemsize * (1 + len(entry.models))
     return survey.bytes + (sample if survey.stride > 1 else 0)
 
 
-def threads_within(method: MergingMethod, entries: Sequence[Entry], threads: int, limit: int) -> tuple[int, int]:
+def threads_within(entries: Sequence[Entry], threads: int, limit: int) -> tuple[int, int]:
     """Return how many threads, ``threads`` at most, fit into ``limit`` bytes, and the peak that is then expected.
 
     The limit is one on anonymous memory of the whole process; mapped input is the page cache's and does not count.
@@ -59,8 +59,8 @@ def threads_within(method: MergingMethod, entries: Sequence[Entry], threads: int
     Raises:
         ConfigurationError: not even one fits.
     """
-    fixed = anonymous() + SLACK + shared(method, entries)
-    each = per_thread(method, entries)
+    fixed = anonymous() + SLACK + shared(entries)
+    each = per_thread(entries)
     fitting = min(threads, (limit - fixed) // each) if each else threads
     if fitting < 1:
         raise ConfigurationError(

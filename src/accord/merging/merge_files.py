@@ -73,9 +73,9 @@ class MergePlan:
             if progress is not None:
                 progress(written, self.bytes_out)
 
-        engine = Engine(self.method, self.threads, warn_not_finite)
+        engine = Engine(self.threads, warn_not_finite)
         left = [shard for shard in self.shards if shard.file not in done]
-        found = engine.survey([entry for shard in self.shards for entry in shard.entries]) if left else None
+        found = engine.survey([entry for shard in self.shards for entry in shard.entries]) if left else {}
         for shard in left:
             with ShardWriter(self.out, shard, count) as writer:
                 engine.merge(shard.entries, writer, found)
@@ -144,7 +144,7 @@ def plan_merge(
     origin = None if base is None else _opened(base)
     opened = [_opened(model) for model in models]
     entries = align(method, origin, opened, rules)
-    fitting, peak = threads_within(method, entries, threads or os.cpu_count() or 1, memory)
+    fitting, peak = threads_within(entries, threads or os.cpu_count() or 1, memory)
     sources = (origin, *opened)
     read = sum(tensor.nbytes for e in entries for tensor in (*e.models, *([] if e.base is None else [e.base])))
     return MergePlan(
