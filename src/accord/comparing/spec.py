@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from accord.comparing.ranges import Range, parse_range
 from accord.comparing.spaces import SPACES
 from accord.errors import ConfigurationError
 from accord.registry import check_params, find, snake
 from accord.training import Spec
-from accord.training.strict import decode, encode
+from accord.training.sections import read_section, section_yaml
+from accord.training.strict import decode
 
 ROOMS = ("weighting", "aggregation", "sharing")
 
@@ -79,19 +78,7 @@ def read_specification(path: str | Path) -> tuple[Spec, dict[str, Any]]:
     Raises:
         ConfigurationError: no such file, not YAML, or an unknown option.
     """
-    path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"no specification at {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(data, Mapping):
-        raise ConfigurationError(f"{path} must be a mapping of options, not {data!r}")
-    compare = data.get("compare") or {}
-    if not isinstance(compare, Mapping):
-        raise ConfigurationError(f"{path}: compare must be a mapping of options, not {compare!r}")
-    return Spec.from_dict({key: value for key, value in data.items() if key != "compare"}), dict(compare)
+    return read_section(path, "compare")
 
 
 def parse_compare(data: Mapping[str, Any]) -> CompareSpec:
@@ -101,4 +88,4 @@ def parse_compare(data: Mapping[str, Any]) -> CompareSpec:
 
 def to_yaml(spec: Spec, compare: CompareSpec) -> str:
     """Return both as :func:`read_specification` reads them, defaults included."""
-    return yaml.safe_dump({"compare": encode(compare), **encode(spec)}, sort_keys=False, allow_unicode=True)
+    return section_yaml(spec, "compare", compare)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -31,11 +32,15 @@ class FeatureStem(nn.Module):
         numeric_dim: width of each embedded number.
         categorical_dim: width of each embedded category; by cardinality when ``None``.
         text_dim: width of each embedded text.
+        constant: numbers that stand behind the features of every row, such as the preference that a model with a whole
+            front was asked for.
         generator: source of the initial weights.
 
     Raises:
         ConfigurationError: an option is unknown or out of range, or there are no features at all.
     """
+
+    constant: Tensor
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class FeatureStem(nn.Module):
         numeric_dim: int = 8,
         categorical_dim: int | None = None,
         text_dim: int = 32,
+        constant: Sequence[float] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -64,7 +70,9 @@ class FeatureStem(nn.Module):
         )
         self.text = TextEmbedding(layout.text_buckets, len(layout.text), text_dim, generator) if layout.text else None
         embedded = (part.out_features for part in (self.numeric, self.categorical, self.text) if part is not None)
-        self.out_features = len(layout.numeric) + len(layout.indicators) + sum(embedded)
+        # What it is stands in the specification, and so it is no part of the weights.
+        self.register_buffer("constant", torch.tensor(constant, dtype=torch.float32), persistent=False)
+        self.out_features = len(layout.numeric) + len(layout.indicators) + sum(embedded) + len(constant)
 
     def forward(self, features: Features) -> Tensor:
         """Return ``[B, D]``."""
@@ -75,6 +83,7 @@ class FeatureStem(nn.Module):
             parts.append(self.categorical(features.categorical))
         if self.text is not None:
             parts.append(self.text(features.text))
+        parts.append(self.constant.expand(len(features.numeric), -1))
         filled = [part for part in parts if part.shape[1]]
         return filled[0] if len(filled) == 1 else torch.cat(filled, 1)
 

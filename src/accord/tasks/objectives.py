@@ -106,6 +106,13 @@ class Objectives:
         """
         return [self._loss(index, outputs, target) for index, target in enumerate(targets)]
 
+    def row_losses(self, outputs: Sequence[Tensor], targets: Sequence[Target]) -> list[tuple[Tensor, Tensor]]:
+        """Return per task the weighted loss ``[B]`` and the weight ``[B]`` of every row, float64, for resampling.
+
+        Over any rows, the sum of the first by the sum of the second is the task's loss as :meth:`losses` returns it.
+        """
+        return [self._row_loss(index, outputs, target) for index, target in enumerate(targets)]
+
     def predict(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Return per task float64 predictions, as :meth:`TargetEncoder.predict`, in the task's own space."""
         return [
@@ -136,8 +143,20 @@ class Objectives:
         joint = defined & happened[index]
         return Target(joint.to(target.values.dtype), joint | failed, target.weights)
 
+    def _row_loss(self, index: int, outputs: Sequence[Tensor], target: Target) -> tuple[Tensor, Tensor]:
+        links = (*self._chains[index], index) if self._entire(index) else (index,)
+        losses = self._losses(index, {link: outputs[link] for link in links}, target)
+        weights = _weights(losses, target).double()
+        weighted = torch.where(weights > 0, losses.double(), 0.0) * weights * self.encoders[index].task.weight
+        return weighted.reshape(len(target), -1).sum(1), weights.reshape(len(target), -1).sum(1)
+
+    def _losses(self, index: int, parts: Mapping[int, Tensor], target: Target) -> Tensor:
+        if not self._entire(index):
+            return self.encoders[index].row_loss(parts[index], target.values)
+        links = (*self._chains[index], index)
+        return joint_log_loss([self._binary(link).logit(parts[link]) for link in links], target.values)
+
     def _loss(self, index: int, outputs: Sequence[Tensor], target: Target) -> Tensor | None:
-        encoder = self.encoders[index]
         links = (*self._chains[index], index) if self._entire(index) else (index,)
         parts = {link: outputs[link] for link in links}
         if target.observed.ndim == 1 and not bool(target.observed.all()):
@@ -145,24 +164,26 @@ class Objectives:
             rows = target.observed.nonzero().squeeze(1)
             parts = {link: output.index_select(0, rows) for link, output in parts.items()}
             target = target.take(rows)
-        if self._entire(index):
-            losses = joint_log_loss([self._binary(link).logit(parts[link]) for link in links], target.values)
-        else:
-            losses = encoder.row_loss(parts[index], target.values)
-        mean = _observed_mean(losses, target)
-        return None if mean is None else mean * encoder.task.weight
+        mean = _observed_mean(self._losses(index, parts, target), target)
+        return None if mean is None else mean * self.encoders[index].task.weight
 
 
 def _observed_mean(losses: Tensor, target: Target) -> Tensor | None:
     if target.weights is None and bool(target.observed.all()):
         return losses.mean() if losses.numel() else None
-    weights = target.observed.to(losses.dtype)
-    if target.weights is not None:
-        weights = weights * target.weights.to(losses.dtype).view([-1] + [1] * (losses.ndim - 1))
+    weights = _weights(losses, target)
     total = weights.sum()
     if not bool(total > 0):
         return None
     return (torch.where(weights > 0, losses, 0.0) * weights).sum() / total
+
+
+def _weights(losses: Tensor, target: Target) -> Tensor:
+    """Return the weight of every label, shaped like ``losses``; 0 where it is missing."""
+    weights = target.observed.to(losses.dtype)
+    if target.weights is None:
+        return weights
+    return weights * target.weights.to(losses.dtype).view([-1] + [1] * (losses.ndim - 1))
 
 
 def _chains(tasks: Sequence[Task]) -> list[tuple[int, ...]]:

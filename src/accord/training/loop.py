@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -61,6 +61,7 @@ class Trainer:
         balancing: which engine and method; ``balancer`` is the built method.
         name: ``(run, seed)``, e.g. ``("joint", 0)``.
         checkpoint: where state is kept while training; read first when it exists.
+        preference: ``[T]``, weights of the validation losses that the best epoch is chosen by; else by primary metrics.
     """
 
     problem: Problem
@@ -73,6 +74,7 @@ class Trainer:
     checkpoint: Path
     progress: Progress
     stop: Stop
+    preference: Sequence[float] | None = None
     clock: Clock = field(default_factory=Clock)
     best: Best = field(default_factory=Best)
     epoch: int = 0
@@ -206,9 +208,15 @@ class Trainer:
         for task, values in metrics.items():
             for metric, value in values.items():
                 self.history.add(self.name, self.clock, "validation", metric, value, task)
-        self.best.update(self.best.scored(primary, better), self.epoch, self.problem.model.state_dict())
+        losses = {task: values["loss"] for task, values in metrics.items()}
+        score = self.best.scored(primary, better) if self.preference is None else self._preferred(losses)
+        self.best.update(score, self.epoch, self.problem.model.state_dict())
         self.progress.evaluated(self.epoch, primary)
-        return {task: values["loss"] for task, values in metrics.items()}
+        return losses
+
+    def _preferred(self, losses: Mapping[str, float]) -> float:
+        weighed = zip(self.preference or (), losses.values(), strict=True)
+        return -sum(weight * loss for weight, loss in weighed if weight and loss == loss)
 
     def _save_if_due(self, *, at_epoch_end: bool) -> None:
         # At the end of an epoch a checkpoint costs no rework, so it is taken well before the interval is over.

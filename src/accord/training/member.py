@@ -28,11 +28,18 @@ from accord.training.progress import Progress
 from accord.training.spec import Spec
 
 ModelBuilder = Callable[[Prepared, int], MultiTaskModel]
+BalancerBuilder = Callable[[Spec, Sequence[Task], int], Balancer]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What all models of a run have in common."""
+    """What all models of a run have in common.
+
+    Attributes:
+        build_balancer: makes the balancer, where it is not the one of ``spec.balancing``.
+        preference: ``[T]``, how much each task's validation loss counts in the choice of the best epoch; where there is
+            none, the mean of the primary metrics decides.
+    """
 
     spec: Spec
     directory: Path
@@ -41,6 +48,8 @@ class Context:
     stop: Stop
     device: torch.device
     build_model: ModelBuilder
+    build_balancer: BalancerBuilder | None = None
+    preference: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,8 @@ def make_trainer(
         context.device,
         bfloat16,
     )
-    balancer = make_balancer(spec, problem.tasks, name[1]).to(context.device)
+    make = context.build_balancer or make_balancer
+    balancer = make(spec, problem.tasks, name[1]).to(context.device)
     trainer = Trainer(
         problem,
         spec.training,
@@ -123,6 +133,7 @@ def make_trainer(
         checkpoint,
         context.progress,
         context.stop,
+        context.preference,
     )
     return trainer, problem
 

@@ -85,14 +85,8 @@ class Trained:
         if not directory.is_dir():
             raise RunError(f"no run directory at {directory}")
         spec = Spec.from_yaml(directory / "spec.yaml")
-        kept = read_json(directory / "features.json")
+        schema, features, objectives = read_features(directory / "features.json", spec, text)
         tensors, _ = read_tensors(directory / "model.safetensors")
-        try:
-            features = _read_features(kept["encoder"], spec, text)
-            schema = Schema.from_dict(kept["schema"])
-            objectives = Objectives([TargetEncoder.from_state(state) for state in kept["tasks"]])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{directory / 'features.json'} is not what Accord wrote: {error!r}") from error
         model = build_model(spec, features.layout, objectives, seed=spec.seed, parts=parts)
         _load_weights(model, tensors, directory)
         return cls(spec, schema, features, objectives, model.eval())
@@ -103,15 +97,41 @@ def save_description(
 ) -> None:
     """Write ``spec.yaml`` and ``features.json``, which are known before training starts."""
     write_text(directory / "spec.yaml", spec.to_yaml())
+    write_features(directory / "features.json", schema, features, objectives)
+
+
+def write_features(path: Path, schema: Schema, features: FeatureEncoder, objectives: Objectives) -> None:
+    """Write ``features.json``: the schema and the fitted encoders."""
     state = {
         "schema": schema.to_dict(),
         "encoder": features.to_state(),
         "tasks": [encoder.state() for encoder in objectives.encoders],
     }
-    write_json(directory / "features.json", state)
+    write_json(path, state)
 
 
-def _read_features(state: dict[str, Any], spec: Spec, text: TextChoice | None) -> FeatureEncoder:
+def read_features(path: Path, spec: Spec, text: TextChoice | None = None) -> tuple[Schema, FeatureEncoder, Objectives]:
+    """Read what :func:`write_features` wrote.
+
+    Args:
+        path: of ``features.json``.
+        spec: of the run, which names the text encoder.
+        text: stands in for that encoder.
+
+    Raises:
+        RunError: the file is missing or damaged.
+        ConfigurationError: the text encoder is not there.
+    """
+    kept = read_json(path)
+    try:
+        features = _encoder(kept["encoder"], spec, text)
+        objectives = Objectives([TargetEncoder.from_state(state) for state in kept["tasks"]])
+        return Schema.from_dict(kept["schema"]), features, objectives
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is not what Accord wrote: {error!r}") from error
+
+
+def _encoder(state: dict[str, Any], spec: Spec, text: TextChoice | None) -> FeatureEncoder:
     if not any(column["kind"] == "embedding" for column in state["columns"]):
         return FeatureEncoder.from_state(state)
     reader = text_encoder(spec, text)

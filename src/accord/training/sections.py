@@ -1,0 +1,39 @@
+"""Specifications with a section of their own beside that of a run, such as ``compare`` or ``front``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from accord.errors import ConfigurationError
+from accord.training.spec import Spec
+from accord.training.strict import encode
+
+
+def read_section(path: str | Path, section: str) -> tuple[Spec, dict[str, Any]]:
+    """Read a YAML file; return the specification of a run and the mapping under ``section``, empty if it is not there.
+
+    Raises:
+        ConfigurationError: no such file, not YAML, or an unknown option.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"no specification at {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(data, Mapping):
+        raise ConfigurationError(f"{path} must be a mapping of options, not {data!r}")
+    own = data.get(section) or {}
+    if not isinstance(own, Mapping):
+        raise ConfigurationError(f"{path}: {section} must be a mapping of options, not {own!r}")
+    return Spec.from_dict({key: value for key, value in data.items() if key != section}), dict(own)
+
+
+def section_yaml(spec: Spec, section: str, options: Any) -> str:
+    """Return both as :func:`read_section` reads them, defaults included; ``options`` is a dataclass."""
+    return yaml.safe_dump({section: encode(options), **encode(spec)}, sort_keys=False, allow_unicode=True)
