@@ -37,6 +37,7 @@ class Block:
         models: the flattened tensors in the models.
         dtype: what is computed in.
         buffers: those of the running thread. Everything a block returns lives there, until the next block.
+        shape: of the whole tensor.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Block:
         models: tuple[Tensor, ...],
         dtype: torch.dtype,
         buffers: Buffers,
+        shape: tuple[int, ...],
     ) -> None:
         self.name = name
+        self.shape = shape
         self.start = start
         self.length = length
         self.count = len(models)

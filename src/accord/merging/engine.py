@@ -15,6 +15,7 @@ from torch import Tensor
 
 from accord.merging.block import BLOCK, Block, Buffers
 from accord.merging.entry import Entry
+from accord.merging.matrix_method import MatrixMethod
 from accord.merging.survey import Part, Survey
 
 # A sample looks at runs of this many neighbours: a cache line of half-precision numbers.
@@ -112,7 +113,9 @@ class Engine:
         buffers: Buffers = self._local.buffers
         for start in range(0, entry.elements, length):
             size = min(length, entry.elements - start)
-            yield Block(entry.tied or entry.name, start, size, entry.base, entry.models, entry.arithmetic, buffers)
+            yield Block(
+                entry.tied or entry.name, start, size, entry.base, entry.models, entry.arithmetic, buffers, entry.shape
+            )
 
     def _start_thread(self) -> None:
         # Blocks are too short to be shared out once more. This sets the calling thread's own number.
@@ -130,8 +133,11 @@ class Engine:
 
 
 def block_length(entry: Entry) -> int:
-    """Return how many elements of ``entry`` a block has: whole rows where the method needs them."""
-    return max(1, BLOCK // entry.row) * entry.row if entry.method.by_rows and entry.row else BLOCK
+    """Return how many elements of ``entry`` a block has: whole rows, or a whole matrix, where its method needs them."""
+    method = entry.method
+    if isinstance(method, MatrixMethod) and method.is_matrix(entry.name, entry.shape):
+        return max(1, entry.elements)
+    return max(1, BLOCK // entry.row) * entry.row if method.by_rows and entry.row else BLOCK
 
 
 def run_all(pool: ThreadPoolExecutor, calls: Iterable[tuple[Any, ...]]) -> list[Any]:

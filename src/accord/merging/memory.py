@@ -8,6 +8,7 @@ from pathlib import Path
 from accord.errors import ConfigurationError
 from accord.merging.engine import block_length
 from accord.merging.entry import Entry
+from accord.merging.matrix_method import MatrixMethod
 
 MEGABYTE = 1 << 20
 # Besides one per task vector and one per row of a Gramian: base, model, magnitudes, signs, masks, sums, the result.
@@ -30,8 +31,17 @@ def per_thread(entries: Sequence[Entry]) -> int:
     for entry in entries:
         length = max(block_length(entry), 1 << 16)
         buffers = (SHARED_BUFFERS + 2 * len(entry.models)) * length * entry.arithmetic.itemsize
+        if isinstance(entry.method, MatrixMethod) and entry.method.is_matrix(entry.name, entry.shape):
+            buffers = _matrix_bytes(entry.method, entry)
         most = max(most, buffers + _survey_bytes(entry, entry.elements, "tensor"))
     return most
+
+
+def _matrix_bytes(method: MatrixMethod, entry: Entry) -> int:
+    # Task vectors, base, model, what is merged and what it is stored as; then what the method itself makes.
+    buffers = (len(entry.models) + 4) * entry.elements * entry.arithmetic.itemsize
+    rows, columns = entry.shape
+    return buffers + 8 * method.work(rows, columns, len(entry.models))
 
 
 def shared(entries: Sequence[Entry]) -> int:
