@@ -15,6 +15,7 @@ from torch import Tensor
 
 from accord.merging.block import BLOCK, Block, Buffers
 from accord.merging.entry import Entry
+from accord.merging.lazy import LazyTensor
 from accord.merging.matrix_method import MatrixMethod
 from accord.merging.survey import Part, Survey
 
@@ -156,6 +157,8 @@ def run_all(pool: ThreadPoolExecutor, calls: Iterable[tuple[Any, ...]]) -> list[
 
 def _sampled(entry: Entry, stride: int) -> Entry:
     def thin(flat: Tensor) -> Tensor:
+        if isinstance(flat, LazyTensor):
+            return flat.sample(SAMPLED, stride)
         whole = len(flat) // (SAMPLED * stride)
         runs = flat[: whole * SAMPLED * stride].view(whole, -1)[:, :SAMPLED] if whole else flat
         return runs.reshape(-1)

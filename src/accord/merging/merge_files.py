@@ -14,7 +14,7 @@ from accord.merging import manifest
 from accord.merging.align import align, label
 from accord.merging.companions import copy_companions
 from accord.merging.engine import Engine
-from accord.merging.entry import Rules
+from accord.merging.entry import Entry, Rules
 from accord.merging.in_memory import warn_not_finite
 from accord.merging.memory import MEGABYTE, threads_within
 from accord.merging.merging_method import MergingMethod
@@ -24,6 +24,7 @@ from accord.merging.writing import ShardWriter, explained, write_whole
 
 Source = str | Path | Mapping[str, Tensor]
 Progress = Callable[[int, int], None]
+Beside = Callable[[Path, Sequence[Shard]], None]
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,33 @@ class MergePlan:
     """A merge that has been checked and can be run; nothing has been written yet.
 
     Attributes:
-        method: what merges.
+        title: what is done, in one line.
         out: the folder of the result.
-        sources: the base, or ``None``, and then the models.
+        inputs: what is merged: paths, the base's first.
         shards: the files of the result.
         threads: how many work.
         memory: anonymous memory of the process at its peak, in bytes; an upper bound.
         bytes_in: size of the tensors that are read.
         bytes_out: size of the tensors that are written.
         fingerprint: of the settings and the inputs.
+        beside: writes the small files that belong to the weights, when these are done.
     """
 
-    method: MergingMethod
+    title: str
     out: Path
-    sources: tuple[Mapping[str, Tensor] | None, ...]
+    inputs: tuple[str, ...]
     shards: tuple[Shard, ...]
     threads: int
     memory: int
     bytes_in: int
     bytes_out: int
     fingerprint: str
+    beside: Beside
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The tensors of the result."""
+        return tuple(entry for shard in self.shards for entry in shard.entries)
 
     def run(self, progress: Progress | None = None) -> Path:
         """Merge; shards that an earlier, killed run of the same merge finished are kept.
@@ -75,7 +83,7 @@ class MergePlan:
 
         engine = Engine(self.threads, warn_not_finite)
         left = [shard for shard in self.shards if shard.file not in done]
-        found = engine.survey([entry for shard in self.shards for entry in shard.entries]) if left else {}
+        found = engine.survey(self.entries) if left else {}
         for shard in left:
             with ShardWriter(self.out, shard, count) as writer:
                 engine.merge(shard.entries, writer, found)
@@ -101,12 +109,16 @@ class MergePlan:
         return {}
 
     def _finish(self, done: Mapping[str, Mapping[str, str]]) -> None:
-        copy_companions(next(source for source in self.sources if source is not None), self.out, self.shards)
+        self.beside(self.out, self.shards)
         if len(self.shards) > 1:
             write_whole(self.out / INDEX, index_text(self.shards).encode())
-        inputs = [label(source, place) for place, source in enumerate(self.sources) if source is not None]
         tensors = {name: value for hashes in done.values() for name, value in sorted(hashes.items())}
-        record = {"method": repr(self.method), "inputs": inputs, "fingerprint": self.fingerprint, "tensors": tensors}
+        record = {
+            "method": self.title,
+            "inputs": list(self.inputs),
+            "fingerprint": self.fingerprint,
+            "tensors": tensors,
+        }
         manifest.write(self.out / manifest.MANIFEST, record)
         (self.out / manifest.JOURNAL).unlink()
 
@@ -144,19 +156,63 @@ def plan_merge(
     origin = None if base is None else _opened(base)
     opened = [_opened(model) for model in models]
     entries = align(method, origin, opened, rules)
+    everyone = [model for model in (origin, *opened) if model is not None]
+    settings = [repr(method), repr(rules)]
+
+    def beside(folder: Path, shards: Sequence[Shard]) -> None:
+        copy_companions(everyone[0], folder, shards)
+
+    return plan_entries(
+        entries,
+        out,
+        everyone,
+        title=repr(method),
+        settings=settings,
+        beside=beside,
+        threads=threads,
+        memory=memory,
+        shard_bytes=shard_bytes,
+    )
+
+
+def plan_entries(
+    entries: Sequence[Entry],
+    out: str | Path,
+    checkpoints: Sequence[Mapping[str, Tensor]],
+    *,
+    title: str,
+    settings: Sequence[str],
+    beside: Beside,
+    threads: int | None,
+    memory: int,
+    shard_bytes: int,
+) -> MergePlan:
+    """Plan what has been aligned already; see :func:`plan_merge`.
+
+    Args:
+        entries: of the result.
+        out: its folder.
+        checkpoints: what is read, for the record and the fingerprint.
+        title: what is done, in one line.
+        settings: all that the result depends on besides the checkpoints.
+        beside: see :class:`MergePlan`.
+        threads: at most.
+        memory: bytes at most.
+        shard_bytes: size of the result's files.
+    """
     fitting, peak = threads_within(entries, threads or os.cpu_count() or 1, memory)
-    sources = (origin, *opened)
     read = sum(tensor.nbytes for e in entries for tensor in (*e.models, *([] if e.base is None else [e.base])))
     return MergePlan(
-        method=method,
+        title=title,
         out=Path(out),
-        sources=sources,
+        inputs=tuple(label(checkpoint, place) for place, checkpoint in enumerate(checkpoints)),
         shards=tuple(lay_out(entries, shard_bytes)),
         threads=fitting,
         memory=peak,
         bytes_in=read,
         bytes_out=sum(entry.bytes for entry in entries),
-        fingerprint=manifest.fingerprint([repr(method), repr(rules), str(shard_bytes)], sources),
+        fingerprint=manifest.fingerprint([*settings, str(shard_bytes)], checkpoints),
+        beside=beside,
     )
 
 
