@@ -56,15 +56,21 @@ def document(
         el("div", id="tip", role="status", hidden=True),
         el("script", Markup(_asset("report.js"))),
     )
-    return f"<!doctype html>\n{el('html', _head(title), body, lang='en')}\n"
+    style, script = styles(), _asset("report.js")
+    return f"<!doctype html>\n{el('html', head(title, style, policy(style, script)), body, lang='en')}\n"
 
 
-def _head(title: str) -> Markup:
-    style, script = Markup("".join(_asset(name) for name in STYLES)), _asset("report.js")
+def styles() -> Markup:
+    """Return the style sheet that all pages share."""
+    return Markup("".join(_asset(name) for name in STYLES))
+
+
+def head(title: str, style: Markup, policy: str) -> Markup:
+    """Return the head of a document that fetches nothing."""
     return el(
         "head",
         el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
+        el("meta", http_equiv="Content-Security-Policy", content=policy),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
         el("meta", name="referrer", content="no-referrer"),
@@ -74,10 +80,13 @@ def _head(title: str) -> Markup:
     )
 
 
-def _policy(style: str, script: str) -> str:
-    # Only this very style sheet and script may act; nothing may be fetched, framed, posted or rebased.
+def policy(style: str, script: str, *more: str) -> str:
+    """Return a content security policy: this very style sheet and script may act, and ``more`` rules hold.
+
+    Nothing may be fetched, framed, posted or rebased.
+    """
     rules = ("default-src 'none'", f"style-src {_digest(style)}", f"script-src {_digest(script)}", "img-src data:")
-    return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
+    return "; ".join((*rules, "base-uri 'none'", "form-action 'none'", *more))
 
 
 def _digest(text: str) -> str:
