@@ -26,6 +26,7 @@ _SHORT = {
     "balancing": "balancing.method",
     "balancing_options": "balancing.options",
     "engine": "balancing.engine",
+    "conflict": "balancing.conflict",
     "query": "data.query",
     "columns": "data.columns",
     "non_finite": "data.non_finite",

@@ -66,7 +66,7 @@ def clinic() -> list[Made]:
 
 def write_run(directory: Path, tasks: list[Made], *, seeds: int = 3, steps: int = 1500, every: int = 5,
               evaluations: int = 12, baselines: bool = True, warnings: tuple[str, ...] = (),
-              history: bool = True) -> Path:  # fmt: skip
+              history: bool = True, layers: tuple[str, ...] = ()) -> Path:  # fmt: skip
     """Write a whole run directory and return it."""
     directory.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
@@ -75,7 +75,7 @@ def write_run(directory: Path, tasks: list[Made], *, seeds: int = 3, steps: int 
     (directory / "spec.yaml").write_text(yaml.safe_dump(make_spec(tasks, seeds), sort_keys=False, allow_unicode=True))
     (directory / "features.json").write_text(json.dumps(make_features()), encoding="utf-8")
     if history:
-        rows = make_history(tasks, seeds, steps, every, evaluations, baselines, rng)
+        rows = make_history(tasks, seeds, steps, every, evaluations, baselines, rng, layers)
         write_history(directory / "history.parquet", rows)
     return directory
 
@@ -178,7 +178,14 @@ class Chunk:
 
 
 def make_history(
-    tasks: list[Made], seeds: int, steps: int, every: int, evaluations: int, baselines: bool, rng
+    tasks: list[Made],
+    seeds: int,
+    steps: int,
+    every: int,
+    evaluations: int,
+    baselines: bool,
+    rng,
+    layers: tuple[str, ...] = (),
 ) -> list[Chunk]:
     chunks: list[Chunk] = []
     at = np.unique(np.linspace(1, steps, max(steps // every, 1)).astype(int))
@@ -197,10 +204,17 @@ def make_history(
                 chunks.append(Chunk(run, seed, "validation", task.primary, evals, curve, task.name))
             drift = (1 + 0.5 * np.sin(i + 3 * at / steps)) / len(tasks) + rng.normal(0, 0.01, len(at))
             chunks.append(Chunk("joint", seed, "train", "weight", at, drift, task.name))
+            rare = at[:: max(len(at) // 40, 1)]
+            share = (i + 1 + np.sin(rare / steps)) / sum(range(1, len(tasks) + 2))
+            chunks.append(Chunk("joint", seed, "train", "dominance", rare, share, task.name))
+            chunks.append(Chunk("joint", seed, "train", "effective_rate", rare, 1e-3 * share, task.name))
             for j in range(i + 1, len(tasks)):
                 cosine = 0.6 * np.cos(1.7 * i + 2.3 * j) - 0.5 * at / steps + rng.normal(0, 0.12, len(at))
                 pair = (task.name, tasks[j].name)
                 chunks.append(Chunk("joint", seed, "train", "cosine", at, np.clip(cosine, -1, 1), *pair))
+                for depth, layer in enumerate(layers):
+                    inner = np.clip(cosine - 0.2 * depth, -1, 1)
+                    chunks.append(Chunk("joint", seed, "train", f"cosine:{layer}", at, inner, *pair))
     return chunks
 
 

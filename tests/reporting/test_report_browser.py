@@ -85,7 +85,7 @@ MISPLACED = """() => [...document.querySelectorAll('svg')].filter(s => s.checkVi
 }).filter(Boolean)"""
 
 
-@pytest.mark.parametrize(("name", "figures"), [("two", 9), ("five", 23), ("hostile", 9)])
+@pytest.mark.parametrize(("name", "figures"), [("two", 11), ("five", 25), ("hostile", 11)])
 def test_fits_draws_and_stays_silent(browser, reports, name, figures):
     with Tab(browser, reports[name], **size(1280)) as tab:
         page = tab.page
@@ -228,7 +228,7 @@ def test_every_mark_is_reached_by_tab_and_says_its_detail(browser, reports):
             assert outline != "none", kind
             reached.append((kind, tip))
         marks = [(kind, tip) for kind, tip in reached if kind in ("interval", "chart", "strip", "dot")]
-        assert len(marks) == wanted == 5 + 10 + 1 + 10 + 9
+        assert len(marks) == wanted == 5 + 10 + 3 + 10 + 9
         assert all(tip for _, tip in marks)
         assert any(kind == "interval" and "readmitted_30d" in tip for kind, tip in marks)
 

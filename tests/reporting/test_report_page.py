@@ -5,6 +5,7 @@ import re
 from itertools import pairwise
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from tests.reporting.made_runs import Made, census, clinic, make_history, write_history, write_run
@@ -155,7 +156,7 @@ def test_the_better_mean_is_marked_in_words(clinic_page):
 
 def test_figures_have_tables_with_the_same_numbers(clinic_page):
     figures = clinic_page.all("figure")
-    assert len(figures) == 1 + 10 + 1 + 2 + 3 + 6
+    assert len(figures) == 1 + 10 + 3 + 2 + 3 + 6
     without = [f["id"] for f in figures if not f.all("table")]
     assert without == []
     assert all(f.all("figcaption") for f in figures)
@@ -251,6 +252,31 @@ def test_two_tasks_get_a_line_and_no_matrix(tmp_path):
     root = page(tmp_path, **small(census()))
     conflict = root.all("section", id="conflict")[0]
     assert len(conflict.all("svg", class_="chart")) == 2 and not conflict.all("table", class_="matrix")
+
+
+def test_layers_are_told_apart_where_they_were_measured(tmp_path):
+    directory = write_run(tmp_path, **small(clinic(), layers=("trunk.0", "trunk.2")))
+    root = parse(write_report(directory).read_text("utf-8"))
+    check(root)
+    rows = [[cell.text() for cell in row.children] for row in root.all("figure", id="conflict-layers")[0].all("tr")[1:]]
+    history = pq.read_table(directory / "history.parquet").to_pandas()
+    for row, layer in zip(rows, ("trunk.0", "trunk.2"), strict=True):
+        measured = history[history["name"] == f"cosine:{layer}"]
+        by_pair = measured.groupby(["task", "other"])["value"].mean()
+        worst = " ".join(sorted(f"{' '.join(by_pair.idxmin())} ×".split()))  # the parser does not keep their order
+        wanted = [layer, by_pair.mean(), f"{100 * (measured['value'] < 0).mean():.0f} %", worst, by_pair.min()]
+        shown = [cell.replace("−", "-").replace("\u00a0", " ") for cell in row]
+        shown[3] = " ".join(sorted(shown[3].split()))
+        assert shown == [f"{part:.2f}" if isinstance(part, float) else part for part in wanted]
+
+
+def test_sizes_and_rates_are_drawn_beside_weights(tmp_path):
+    section = page(tmp_path, **small(census())).all("section", id="weights")[0]
+    assert [figure.attributes["id"] for figure in section.all("figure")] == [
+        "weights-figure",
+        "dominances-figure",
+        "effective-rates-figure",
+    ]
 
 
 def test_no_metrics_values_are_shown_as_absent(tmp_path):

@@ -36,6 +36,7 @@ SHORTHANDS = {
     "sharing": "model.sharing",
     "balancing": "balancing.method",
     "engine": "balancing.engine",
+    "conflict": "balancing.conflict",
     "epochs": "training.epochs",
     "batch_size": "training.batch_size",
     "learning_rate": "training.learning_rate",
@@ -68,6 +69,7 @@ def fit(
     sharing: Annotated[str | None, METHOD] = None,
     balancing: Annotated[str | None, METHOD] = None,
     engine: Annotated[str | None, METHOD] = None,
+    conflict: Annotated[str | None, METHOD] = None,
     epochs: Annotated[int | None, BUDGET] = None,
     batch_size: Annotated[int | None, BUDGET] = None,
     learning_rate: Annotated[float | None, BUDGET] = None,
@@ -95,7 +97,8 @@ def fit(
         split_column: the column that says the part, group or time.
         sharing: which weights are shared; see accord methods --room sharing.
         balancing: who gets to move them; see accord methods --room weighting and --room aggregation.
-        engine: how gradients of single tasks are computed: auto, loop or batched.
+        engine: how gradients of single tasks are computed: auto, loop, batched, gramian, grouped or sketch.
+        conflict: where the report compares gradients: last (shared layer), or layers for each by itself.
         epochs: passes over the training rows at most.
         batch_size: rows per step.
         learning_rate: peak rate of AdamW.

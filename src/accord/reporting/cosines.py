@@ -11,6 +11,8 @@ from accord.reporting.history import Series
 from accord.reporting.run import Run, TaskInfo
 from accord.reporting.svg.downsample import windows
 
+LAYER = "cosine:"  # what the name of a cosine in one layer begins with
+
 
 @dataclass(frozen=True, eq=False)
 class Cosine:
@@ -45,15 +47,22 @@ class Cosine:
         return values[np.isfinite(values)]
 
 
-def cosines(run: Run) -> list[Cosine]:
-    """Return all pairs that were measured, most conflicting first."""
+def cosines(run: Run, name: str = "cosine") -> list[Cosine]:
+    """Return all pairs of which ``name`` was measured, most conflicting first."""
     tasks = {task.name: task for task in run.tasks}
     found: dict[tuple[int, int], Cosine] = {}
-    for (a, b), seeds in run.history.pairs().items():
+    for (a, b), seeds in run.history.pairs(name=name).items():
         if a in tasks and b in tasks and a != b and any(np.isfinite(s.values).any() for s in seeds.values()):
             first, second = sorted((tasks[a], tasks[b]), key=lambda task: task.index)
             found.setdefault((first.index, second.index), Cosine(first, second, seeds))
     return sorted(found.values(), key=lambda pair: pair.mean)
+
+
+def layers(run: Run) -> dict[str, list[Cosine]]:
+    """Return the pairs by shared layer, in the order of the layers; empty where layers were not told apart."""
+    names = dict.fromkeys(key[2] for key in run.history.series if key[2].startswith(LAYER))
+    found = {name.removeprefix(LAYER): cosines(run, name) for name in names}
+    return {layer: pairs for layer, pairs in found.items() if pairs}
 
 
 def span(pairs: Sequence[Cosine]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from accord.reporting.cosines import Cosine, cosines, span
+from accord.reporting.cosines import Cosine, cosines, layers, span
 from accord.reporting.history import mean_over_seeds
 from accord.reporting.html import Markup, bdi, el
 from accord.reporting.numbers import percent
@@ -29,7 +29,8 @@ def conflict(run: Run) -> Section | None:
     if not pairs:
         return None
     lead = "Cosine between the tasks' gradients on the shared weights: below zero they pull against each other."
-    return Section("conflict", "Gradient conflict", _line(pairs[0]) if len(pairs) == 1 else _many(run, pairs), lead)
+    body = _line(pairs[0]) if len(pairs) == 1 else _many(run, pairs)
+    return Section("conflict", "Gradient conflict", el("div", body, _layers(run)), lead)
 
 
 def _line(pair: Cosine) -> Markup:
@@ -42,11 +43,11 @@ def _line(pair: Cosine) -> Markup:
     return figure("conflict-figure", caption, responsive(lambda size: line_chart(chart, size)), data, note=about)
 
 
-def _many(run: Run, pairs: Sequence[Cosine]) -> Markup:
+def _many(run: Run, pairs: Sequence[Cosine]) -> list[Markup | None]:
     edges = span(pairs)
     involved = [task for task in run.tasks if any(task in (pair.first, pair.second) for pair in pairs)]
     matrix = _matrix(involved, pairs, edges) if len(involved) <= MATRIX else None
-    return el("div", _legend(), matrix, _strips(pairs, edges))
+    return [_legend(), matrix, _strips(pairs, edges)]
 
 
 def _matrix(tasks: Sequence[TaskInfo], pairs: Sequence[Cosine], edges: tuple[float, float]) -> Markup:
@@ -111,6 +112,26 @@ def _strip(pair: Cosine, marks: np.ndarray) -> Markup:
     name = el("span", _name(pair), class_="pair-name", title=pair.name)
     picture = strip(list(values), tips, height=22, name=about)
     return el("div", name, picture, el("span", cell_text(pair.mean), class_="amount"), class_="strip-row")
+
+
+def _layers(run: Run) -> Markup | None:
+    found = layers(run)
+    if not found:
+        return None
+    rows = [[el("code", bdi(layer)), *_layer(pairs)] for layer, pairs in found.items()]
+    head = ["Layer", "Mean cosine", "Below zero", "Most conflicting pair", "Its mean cosine"]
+    title = "By shared layer, all pairs, over training"
+    return figure("conflict-layers", title, table(title, head, rows))
+
+
+def _layer(pairs: Sequence[Cosine]) -> list[object]:
+    mean, below = (float(np.mean([getattr(pair, what) for pair in pairs])) for what in ("mean", "conflict"))
+    worst = pairs[0]
+    return [_shaded(mean), percent(below), _name(worst), _shaded(worst.mean)]
+
+
+def _shaded(value: float) -> Markup:
+    return el("span", cell_text(value), class_=f"shaded {level(value)}")
 
 
 def _legend() -> Markup:

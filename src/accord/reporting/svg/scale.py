@@ -60,7 +60,8 @@ def domain(values: np.ndarray, *, margin: float = 0.06, cut: float = 12.0) -> tu
         low = inner_low - inner / 2 if inner_low - low > cut * inner else low
         high = inner_high + inner / 2 if high - inner_high > cut * inner else high
     pad = max((high - low) * margin, abs(high) * 1e-6, 1e-9) if high > low else max(abs(high) * 0.1, 1e-9)
-    return low - pad, high + pad, int(((values < low) | (values > high)).sum())
+    low, high = low - pad, high + pad
+    return low, high, int(((values < low) | (values > high)).sum())
 
 
 def ticks(low: float, high: float, count: int = 4, *, whole: bool = False) -> list[float]:
