@@ -275,3 +275,16 @@ def test_the_result_may_be_stored_wider():
     base, models = siblings(7, 2, torch.bfloat16)
     merged = TaskArithmetic()(base, models, rules=Rules(dtype=torch.float32))
     assert all(tensor.dtype == torch.float32 for tensor in merged.values())
+
+
+def test_every_model_may_have_its_own_density():
+    base, models = (
+        {"w": torch.zeros(4)},
+        [{"w": torch.tensor([4.0, 3.0, 2.0, 1.0])}, {"w": torch.tensor([1.0, 2.0, 3.0, 4.0])}],
+    )
+    merged = TIES(density=[0.25, 0.5], trim="tensor", merge="sum")(base, models)
+    assert merged["w"].tolist() == [4.0, 0.0, 3.0, 4.0]
+    kept = DARE(density=[1.0, 0.01], merge="ties_sum")(base, [models[0], {"w": torch.zeros(4)}])
+    assert kept["w"].tolist() == [4.0, 3.0, 2.0, 1.0]
+    with pytest.raises(ConfigurationError, match="density has 1 numbers for 2 models"):
+        TIES(density=[0.5])(base, models)

@@ -13,7 +13,7 @@ from accord.merging.block import Block
 from accord.merging.election import elect
 from accord.merging.masks import keep_mask
 from accord.merging.merging_method import MergingMethod, per_model
-from accord.merging.ties import check_density
+from accord.merging.ties import check_densities
 from accord.method import Method
 
 
@@ -27,9 +27,10 @@ class DARE(MergingMethod):
     Cost: one pass.
 
     Args:
-        density: ``1 - p`` for the paper's drop rate p: 0.1 and less for large language models.
+        density: ``1 - p`` for the paper's drop rate p, one for all models or one for each: 0.1 and less for large
+            language models.
         merge: ``"linear"``: the sum of the task vectors; ``"ties"``: the mean over those that agree with the elected
-            sign, where no trimming is needed.
+            sign, where no trimming is needed; ``"ties_sum"``: their sum, as mergekit has it unless told to normalise.
         scale: factor of the merged task vector; the paper's task arithmetic has one of about 0.3 to 1.
         weights: factor of each task vector, before any election. 1 when left out.
         rescale: divide what is kept by the density. mergekit restores each tensor's L1 norm instead, which is the same
@@ -51,18 +52,18 @@ class DARE(MergingMethod):
 
     def __init__(
         self,
-        density: float = 0.1,
-        merge: Literal["linear", "ties"] = "linear",
+        density: Sequence[float] | float = 0.1,
+        merge: Literal["linear", "ties", "ties_sum"] = "linear",
         scale: float = 1.0,
         weights: Sequence[float] | float | None = None,
         rescale: bool = True,
         seed: int = 0,
     ) -> None:
-        check_density(density)
-        if merge not in ("linear", "ties"):
-            raise ConfigurationError(f"merge is 'linear' or 'ties'; got {merge!r}")
+        check_densities(density)
+        if merge not in ("linear", "ties", "ties_sum"):
+            raise ConfigurationError(f"merge is 'linear', 'ties' or 'ties_sum'; got {merge!r}")
         self.density = density
-        self.merge: Literal["linear", "ties"] = merge
+        self.merge: Literal["linear", "ties", "ties_sum"] = merge
         self.scale = scale
         self.weights = weights
         self.rescale = rescale
@@ -73,20 +74,21 @@ class DARE(MergingMethod):
 
     def combine(self, block: Block, found: Any) -> Tensor:
         weights = per_model(self.weights, block.count, 1.0, "weights")
-        deltas = [self._dropped(block, index).mul_(weight) for index, weight in enumerate(weights)]
-        if self.merge == "ties":
-            merged = elect(block, deltas, "mean", weights)
+        densities = per_model(self.density, block.count, 1.0, "density")
+        deltas = [self._dropped(block, index, densities[index]).mul_(weight) for index, weight in enumerate(weights)]
+        if self.merge != "linear":
+            merged = elect(block, deltas, "mean" if self.merge == "ties" else "sum", weights)
         else:
             merged = block.buffer("merged").copy_(deltas[0])
             for delta in deltas[1:]:
                 merged.add_(delta)
         return merged.mul_(self.scale).add_(block.base())
 
-    def _dropped(self, block: Block, index: int) -> Tensor:
+    def _dropped(self, block: Block, index: int, density: float) -> Tensor:
         delta = block.delta(index)
-        if self.density == 1.0:
+        if density == 1.0:
             return delta
         keep = block.buffer("keep", torch.bool)
-        kept = keep_mask(self.seed, block.name, index, block.start, keep, self.density)
+        kept = keep_mask(self.seed, block.name, index, block.start, keep, density)
         delta.mul_(keep)
         return delta.div_(kept) if self.rescale else delta

@@ -28,8 +28,8 @@ class TIES(MergingMethod):
     the tensor is at hand.
 
     Args:
-        density: share that is kept, above 0 and at most 1; rounded down to a whole number of entries, at least one.
-            Entries as large as the smallest kept one are kept, too.
+        density: share that is kept, above 0 and at most 1, one for all models or one for each; rounded down to a whole
+            number of entries, at least one. Entries as large as the smallest kept one are kept, too.
         trim: rank entries over the whole ``"model"``, as the paper does, or over each ``"tensor"``, as mergekit does.
         merge: ``"mean"``; ``"sum"``, as AdaMerging and FusionBench do it with a ``scale`` of about 0.3; or ``"max"``.
         scale: factor of the merged task vector.
@@ -53,14 +53,14 @@ class TIES(MergingMethod):
 
     def __init__(
         self,
-        density: float = 0.2,
+        density: Sequence[float] | float = 0.2,
         trim: Literal["model", "tensor"] = "model",
         merge: How = "mean",
         scale: float = 1.0,
         weights: Sequence[float] | float | None = None,
         draw: Literal["none", "positive"] = "none",
     ) -> None:
-        check_density(density)
+        check_densities(density)
         self.density = density
         self.trim: Literal["model", "tensor"] = trim
         self.merge: How = merge
@@ -70,17 +70,23 @@ class TIES(MergingMethod):
         self.scope = trim
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
-        if self.density == 1.0:
+        densities = per_model(self.density, models, 1.0, "density")
+        if min(densities) == 1.0:
             return None
-        return Thresholds(models, elements, [top(self.density, elements)], magnitudes)
+        return Thresholds(
+            models, elements, [top(density, elements) for density in dict.fromkeys(densities)], magnitudes
+        )
 
     def combine(self, block: Block, found: Any) -> Tensor:
         weights = per_model(self.weights, block.count, 1.0, "weights")
+        densities = per_model(self.density, block.count, 1.0, "density")
+        ranks = list(dict.fromkeys(densities))
         deltas = []
         for index, weight in enumerate(weights):
             delta = block.delta(index)
             if found is not None:
-                keep = torch.ge(magnitudes(block, index, delta), found[index][0], out=block.buffer("keep"))
+                least = found[index][ranks.index(densities[index])]
+                keep = torch.ge(magnitudes(block, index, delta), least, out=block.buffer("keep"))
                 delta.mul_(keep)
             deltas.append(delta if weight == 1.0 else delta.mul_(weight))
         merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0)
@@ -90,6 +96,12 @@ class TIES(MergingMethod):
 def magnitudes(block: Block, index: int, delta: Tensor | None = None) -> Tensor:
     """Return the magnitudes of a task vector ``[length]``."""
     return torch.abs(block.delta(index) if delta is None else delta, out=block.buffer("magnitude"))
+
+
+def check_densities(density: Sequence[float] | float) -> None:
+    """Check one density, or one for each model; see :func:`check_density`."""
+    for each in [density] if isinstance(density, int | float) else density:
+        check_density(each)
 
 
 def check_density(density: float, option: str = "density") -> None:
