@@ -1,0 +1,126 @@
+"""Drop at random, small entries more often."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from accord.errors import ConfigurationError
+from accord.merging.block import Block
+from accord.merging.election import elect
+from accord.merging.merging_method import MergingMethod, per_model
+from accord.merging.ties import magnitudes
+from accord.method import Method
+
+# Philox yields eight numbers of 32 bits per count.
+PER_COUNT = 8
+
+
+class DELLA(MergingMethod):
+    """Drop entries of the task vectors at random, small ones more often (MagPrune), then elect signs and average.
+
+    In each row of ``k`` entries the one of rank ``r`` (0 is the smallest magnitude, ``k - 1`` the largest) is kept with
+    probability ``q = density - epsilon + 2 epsilon r / (k - 1)`` and divided by ``q``, else set to 0. Every task vector
+    stays the same in expectation. Masks depend on ``seed``, the model's place and the tensor's name alone.
+
+    Cost: one pass, in which every row is sorted.
+
+    Args:
+        density: mean probability of being kept.
+        epsilon: the largest entry of a row is kept with probability ``density + epsilon``, the smallest with
+            ``density - epsilon``. The authors' code and mergekit count it so; the paper's epsilon is twice as large.
+            At 0 this is DARE.
+        merge: ``"ties"``, the mean over those that agree with the elected sign, as the paper does; or ``"linear"``, the
+            sum of the task vectors (mergekit's della_linear).
+        scale: factor of the merged task vector.
+        weights: factor of each task vector, before any election. 1 when left out.
+        rescale: divide what is kept by its probability.
+        seed: of the masks.
+
+    A row is a run along the last dimension; vectors are one row. Equal magnitudes rank by place.
+
+    Source: Deep, Bhardwaj and Poria, DELLA-Merging: Reducing Interference in Model Merging through Magnitude-Based
+    Sampling, 2024.
+    """
+
+    method: ClassVar[Method] = Method(
+        title="DELLA",
+        paper="DELLA-Merging: Reducing Interference in Model Merging through Magnitude-Based Sampling",
+        year=2024,
+        url="https://arxiv.org/abs/2406.11617",
+        needs="parameters",
+        cost="1 pass, rows sorted",
+    )
+    by_rows: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        density: float = 0.3,
+        epsilon: float = 0.15,
+        merge: Literal["ties", "linear"] = "ties",
+        scale: float = 1.0,
+        weights: Sequence[float] | float | None = None,
+        rescale: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if not 0.0 <= epsilon < density or density + epsilon > 1.0:
+            raise ConfigurationError(
+                f"probabilities run from density - epsilon, above 0, to density + epsilon, at most 1; got density="
+                f"{density} and epsilon={epsilon}"
+            )
+        if merge not in ("ties", "linear"):
+            raise ConfigurationError(f"merge is 'ties' or 'linear'; got {merge!r}")
+        self.density = density
+        self.epsilon = epsilon
+        self.merge: Literal["ties", "linear"] = merge
+        self.scale = scale
+        self.weights = weights
+        self.rescale = rescale
+        self.seed = seed
+
+    def survey(self, models: int, elements: int, based: bool) -> None:
+        return None
+
+    def combine(self, block: Block, found: Any) -> Tensor:
+        weights = per_model(self.weights, block.count, 1.0, "weights")
+        deltas = [self._dropped(block, index).mul_(weight) for index, weight in enumerate(weights)]
+        if self.merge == "ties":
+            merged = elect(block, deltas, "mean", weights)
+        else:
+            merged = block.buffer("merged").copy_(deltas[0])
+            for delta in deltas[1:]:
+                merged.add_(delta)
+        return merged.mul_(self.scale).add_(block.base())
+
+    def _dropped(self, block: Block, index: int) -> Tensor:
+        delta = block.delta(index)
+        if self.density == 1.0:
+            return delta
+        row = block.shape[-1] if block.shape else 1
+        order = torch.argsort(magnitudes(block, index, delta).view(-1, row), dim=1, stable=True)
+        chances = torch.linspace(self.density - self.epsilon, self.density + self.epsilon, row, dtype=torch.float64)
+        if row == 1:
+            chances.fill_(self.density)
+        chance = torch.empty(order.shape, dtype=torch.float64).scatter_(1, order, chances.expand(order.shape)).view(-1)
+        kept = torch.from_numpy(uniform(self.seed, block.name, index, block.start, block.length)) < chance
+        delta.masked_fill_(kept.logical_not_(), 0.0)
+        return delta.div_(chance) if self.rescale else delta
+
+
+def uniform(seed: int, name: str, stream: int, start: int, length: int) -> npt.NDArray[np.float64]:
+    """Return ``[length]`` numbers in [0, 1) that belong to the elements from ``start`` on, whatever the block.
+
+    Each element has its own place in a counter-based stream whose key is a hash of the seed, the name and the stream.
+    """
+    key = hashlib.sha256(f"della\0{seed}\0{stream}\0{name}".encode()).digest()[:16]
+    philox = np.random.Philox(key=np.frombuffer(key, np.uint64), counter=start // PER_COUNT)
+    skipped = start % PER_COUNT
+    words = -(-(skipped + length) // PER_COUNT) * PER_COUNT // 2
+    bits = philox.random_raw(words).astype("<u8", copy=False).view(np.uint32)[skipped : skipped + length]
+    return bits / 2.0**32
