@@ -13,11 +13,13 @@ import numpy as np
 from accord.comparing.entrants import Entrant, Trial, entrants
 from accord.comparing.records import Job, Ledger
 from accord.comparing.spec import CompareSpec, parse_compare, read_specification, to_yaml
-from accord.data import Table, fingerprint, what_changed, write_parquet
+from accord.data import Table, write_parquet
 from accord.errors import ConfigurationError, RunError
 from accord.training import Plan, Spec
-from accord.training.files import read_json, write_json, write_text
+from accord.training.environment import pick_device
+from accord.training.files import write_text
 from accord.training.prepare import open_source
+from accord.training.same_table import same_table
 from accord.training.spec import IN_MEMORY
 from accord.training.strict import encode
 
@@ -97,16 +99,17 @@ class Study:
 
 
 def begin(plan: Plan, compare: CompareSpec, out: Path, *, resume: bool) -> Study:
-    """Claim the directory ``out`` for a comparison, or with ``resume`` go on with the one that is there.
+    """Claim the directory ``out`` for a comparison, or with ``resume`` go on with, or join, the one that is there.
 
     Raises:
-        ConfigurationError: see :func:`accord.comparing.entrants.entrants`; or free text read by a function, which
-            other processes cannot have.
+        ConfigurationError: see :func:`accord.comparing.entrants.entrants`; or a device that is not there; or free text
+            read by a function, which other processes cannot have.
         RunError: the directory is taken, belongs to another comparison or table, or cannot be written.
     """
     if callable(plan.text):
         raise ConfigurationError("compare reads free text hashed or by the folder of a transformer, not by a function")
     study = Study.of(out, plan.spec, compare)
+    pick_device(plan.spec.training.device)
     existing = out / YAML
     if resume and existing.exists():
         before = Study.read(out)
@@ -120,25 +123,8 @@ def begin(plan: Plan, compare: CompareSpec, out: Path, *, resume: bool) -> Study
         if plan.spec.data.source == IN_MEMORY:
             _keep(plan.table, out)
         write_text(existing, to_yaml(plan.spec, compare))
-    same_table(study)
+    same_table(out, out / TABLE, study.table())
     return study
-
-
-def same_table(study: Study) -> None:
-    """Refuse to go on with a table that changed: half of the runs would be of other rows than the rest.
-
-    Raises:
-        RunError: it changed.
-    """
-    table = study.table()
-    path, now = study.directory / TABLE, fingerprint(table)
-    if not path.exists():
-        write_json(path, now)
-    elif changed := what_changed(read_json(path), now):
-        raise RunError(
-            f"{study.directory} cannot be resumed: {table.source} has changed since, {changed}. "
-            "Bring the old table back, or start anew in another directory."
-        )
 
 
 def _keep(table: Table, out: Path) -> None:

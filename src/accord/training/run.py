@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 
-from accord.data import Table, fingerprint, what_changed
 from accord.errors import ConfigurationError, RunError
 from accord.training.build import ModelParts, build_model
 from accord.training.environment import pick_device
-from accord.training.files import read_json, write_json, write_text
+from accord.training.files import write_json, write_text
 from accord.training.history import History
 from accord.training.interrupt import Stop, listening
 from accord.training.member import Context, Member, train_member
@@ -22,6 +21,7 @@ from accord.training.plan import Plan
 from accord.training.prepare import Prepared, only, prepare
 from accord.training.progress import Progress, Silent
 from accord.training.results import Members, collect
+from accord.training.same_table import same_table
 from accord.training.spec import Spec
 from accord.training.trackers import check_trackers, open_trackers
 from accord.training.trained import Trained, save_description
@@ -77,9 +77,9 @@ def run(
     """
     spec, directory, progress = plan.spec, Path(out), progress or Silent()
     mirrors = check_trackers(trackers)
-    _claim(directory, spec, resume)
-    _same_table(directory, plan.table)
     device = pick_device(spec.training.device)
+    _claim(directory, spec, resume)
+    same_table(directory, directory / "checkpoints" / "table.json", plan.table)
     if spec.training.threads:
         torch.set_num_threads(spec.training.threads)
     progress.say(f"Reading {plan.table.source} ({plan.table.num_rows:,} rows)")
@@ -120,18 +120,6 @@ def _claim(directory: Path, spec: Spec, resume: bool) -> None:
     except OSError as error:
         raise RunError(f"cannot create {directory}: {error.strerror}") from error
     write_text(existing, spec.to_yaml())
-
-
-def _same_table(directory: Path, table: Table) -> None:
-    """Refuse to go on with a table that changed: half of the models would be of other rows than the rest."""
-    path, now = directory / "checkpoints" / "table.json", fingerprint(table)
-    if not path.exists():
-        write_json(path, now)
-    elif changed := what_changed(read_json(path), now):
-        raise RunError(
-            f"{directory} cannot be resumed: {table.source} has changed since, {changed}. "
-            "Bring the old table back, or start anew in another directory."
-        )
 
 
 def _context(

@@ -1,0 +1,39 @@
+"""Which methods of the room ``pareto`` can make a front of a run."""
+
+from __future__ import annotations
+
+from accord.errors import ConfigurationError, suggest
+from accord.pareto import PreferenceModel, Scalarisation
+from accord.pareto.preference_solver import PreferenceSolver
+from accord.registry import find, registered
+
+SHORT = {"phn": "pareto_hyper_network", "linear": "linear_scalarisation"}
+# Constructor arguments that a run knows itself.
+GIVEN = ("net", "tasks", "members", "image", "scalarisation", "preference", "preferences", "index")
+
+
+def front_methods() -> dict[str, type]:
+    """Return ``{registry name: class}`` of the methods that ``accord front`` takes."""
+    kinds = (PreferenceModel, PreferenceSolver, Scalarisation)
+    return {name: cls for name, cls in registered("pareto").items() if issubclass(cls, kinds)}
+
+
+def method_class(name: str) -> type:
+    """Return the class of the front method ``name``.
+
+    Raises:
+        ConfigurationError: there is none; the message suggests the nearest names.
+    """
+    known = front_methods()
+    try:
+        cls = find(SHORT.get(name.lower(), name), "pareto")
+    except ConfigurationError:
+        cls = None
+    if cls is None or cls not in known.values():
+        raise ConfigurationError(f"no method of fronts is called {name!r}. {suggest(name, [*known, *SHORT])}")
+    return cls
+
+
+def is_set(cls: type) -> bool:
+    """Whether the method trains a model for each point, rather than one model for all of them."""
+    return not issubclass(cls, PreferenceModel)

@@ -1,0 +1,74 @@
+"""The specification of a front: that of a run, and how a whole front is found under it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from accord.errors import ConfigurationError
+from accord.registry import check_params, snake
+from accord.steering.methods import GIVEN, is_set, method_class
+from accord.training.strict import decode
+
+# Points that are looked at when nobody says how many: of one model that is asked, and of models that are each trained.
+LOOKED_AT, TRAINED = {2: 11}, {2: 5}
+LOOKED_AT_MANY, TRAINED_MANY = 21, 10
+
+# What the papers' authors use on tables, where the constructors' defaults are those for images.
+ON_TABLES: Mapping[str, Mapping[str, Any]] = {
+    "cosmos": {"penalty": 0.01, "concentration": 0.5},
+    "pa_mal": {"window": 2, "penalty": 5.0},
+}
+
+
+@dataclass(frozen=True)
+class FrontSpec:
+    """How the front is found.
+
+    Attributes:
+        method: a preference model of the room ``pareto`` (``cosmos``, ``pa_lo_ra``, ``pa_mal``,
+            ``pareto_hyper_network`` or ``phn``), which makes one steerable model; or a solver (``epo``, ``pmgda``,
+            ``pmtl``) or scalarisation (``linear_scalarisation`` or ``linear``, ``tchebycheff_scalarisation``, ...),
+            which trains one model for each point.
+        options: the constructor's arguments.
+        points: how many evenly spaced preferences are measured, or trained, at least; 0 is 11 (trained: 5) for two
+            tasks and 21 (10) for more. With three tasks or more the next larger grid is taken.
+    """
+
+    method: str = "cosmos"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    points: int = 0
+
+    def __post_init__(self) -> None:
+        cls = method_class(self.method)
+        for option in self.options:
+            if option in GIVEN:
+                raise ConfigurationError(f"front.options.{option} follows from the run: leave it out")
+        check_params(cls, self.options)
+        if self.points < 0 or self.points == 1:
+            raise ConfigurationError(f"front.points must be at least 2, or 0 for the usual number; got {self.points}")
+
+    def wanted(self, tasks: int) -> int:
+        """Return how many points there are to be at least."""
+        if is_set(method_class(self.method)):
+            return self.points or TRAINED.get(tasks, TRAINED_MANY)
+        return self.points or LOOKED_AT.get(tasks, LOOKED_AT_MANY)
+
+
+def parse_front(data: Mapping[str, Any]) -> FrontSpec:
+    """Return the checked section ``front`` with the method's own name and all its options, defaults included."""
+    asked = decode(FrontSpec, data, "front")
+    cls = method_class(asked.method)
+    name = snake(cls.__name__)
+    defaults = {
+        key: _plain(parameter.default)
+        for key, parameter in inspect.signature(cls).parameters.items()
+        if key not in GIVEN and parameter.default is not parameter.empty
+    }
+    return replace(asked, method=name, options={**defaults, **ON_TABLES.get(name, {}), **asked.options})
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
