@@ -97,3 +97,12 @@ def test_against_a_sort(seed, dtype, rows, columns, density, gamma, trim, sample
 def test_wrong_options_are_explained(options):
     with pytest.raises(ConfigurationError, match=next(iter(options)) + " is"):
         Breadcrumbs(**options)
+
+
+def test_one_density_and_one_gamma_for_each_model():
+    options = [(0.4, 0.2), (0.2, 0.0), (1.0, 0.0)]
+    densities, gammas = (list(values) for values in zip(*options, strict=True))
+    for trim in ("tensor", "row", "model"):
+        merged = Breadcrumbs(densities, gammas, trim, scale=1.0)(BASE, THREE)["w"]
+        # (0, 4, 3, 0, 0), (0, 0, 0, 0, 5) and (0, 0, 1, -1, 9)
+        assert merged.tolist() == [1.0, 5.0, 5.0, 0.0, 15.0]

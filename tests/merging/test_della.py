@@ -85,3 +85,12 @@ def test_a_row_of_one_entry_is_kept_with_the_density():
 def test_probabilities_beyond_0_and_1_are_refused(options):
     with pytest.raises(ConfigurationError, match="probabilities run from"):
         DELLA(**options)
+
+
+def test_one_density_for_each_model():
+    base, models = siblings(1, 2)
+    each = DELLA([1.0, 0.5], [0.15, 0.2], merge="linear")(base, models)
+    first = DELLA(1.0, 0.0, merge="linear")(base, models[:1])
+    dropped = {name: tensor - first[name] for name, tensor in each.items()}
+    lost = DELLA(0.5, 0.2, merge="linear", weights=[0.0, 1.0])(base, models)
+    assert all(torch.allclose(dropped[name], lost[name] - base[name], atol=1e-6) for name in base)

@@ -49,6 +49,20 @@ class _Running(Part):
         self.total = values if self.total is None else self.combine(self.total, values)
 
 
+class Known(Survey):
+    """Something known beforehand, for the beginning of a :class:`Chain`."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+        self.finished = True
+
+    def part(self) -> Part:
+        raise AssertionError("a finished survey looks at nothing")
+
+    def take(self, parts: Sequence[Part]) -> None:
+        raise AssertionError("a finished survey takes nothing")
+
+
 class Chain(Survey):
     """One survey after another.
 

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from accord.errors import ConfigurationError
+from accord.merging.accumulate import Chain, Known
 from accord.merging.block import Block
-from accord.merging.election import elect
+from accord.merging.gathering import Merge, check_merge, gather
 from accord.merging.merging_method import MergingMethod, per_model
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
-from accord.merging.ties import check_density, magnitudes
+from accord.merging.ties import check_densities, magnitudes
 from accord.method import Method
 
 
@@ -28,13 +29,14 @@ class Breadcrumbs(MergingMethod):
     ``density`` next ones are kept; the others are negligible. Cost: two passes and a sample; by row one pass.
 
     Args:
-        density: share that is kept, above 0 and at most 1; rounded down to a whole number of entries, at least one. The
-            paper's beta is the percentile below which entries are dropped, ``1 - gamma - density``.
-        gamma: share of outliers, at least 0 and below 0.5, rounded down.
+        density: share that is kept, above 0 and at most 1, one for all models or one for each; rounded down to a whole
+            number of entries, at least one. The paper's beta is the percentile below which entries are dropped,
+            ``1 - gamma - density``.
+        gamma: share of outliers, at least 0 and below 0.5, one for all models or one for each; rounded down.
         trim: rank entries over each ``"tensor"``, as the paper and mergekit do; over each ``"row"``, i.e. each run
             along the last dimension, as the authors' code does; or over the whole ``"model"``.
-        merge: ``"linear"``, the sum; or ``"ties"``, the mean over those that agree with the elected sign (mergekit's
-            breadcrumbs_ties).
+        merge: ``"linear"``, the sum; ``"ties"``, the mean over those that agree with the elected sign (mergekit's
+            breadcrumbs_ties); or ``"ties_sum"``, their sum.
         scale: factor of the merged task vector.
         weights: factor of each task vector, before any election. 1 when left out.
 
@@ -56,66 +58,72 @@ class Breadcrumbs(MergingMethod):
 
     def __init__(
         self,
-        density: float = 0.15,
-        gamma: float = 0.006,
+        density: Sequence[float] | float = 0.15,
+        gamma: Sequence[float] | float = 0.006,
         trim: Literal["tensor", "row", "model"] = "tensor",
-        merge: Literal["linear", "ties"] = "linear",
+        merge: Merge = "linear",
         scale: float = 0.2,
         weights: Sequence[float] | float | None = None,
     ) -> None:
-        check_density(density)
-        if not 0.0 <= gamma < 0.5:
-            raise ConfigurationError(f"gamma is the share of outliers, at least 0 and below 0.5; got {gamma}")
+        check_densities(density)
+        for each in [gamma] if isinstance(gamma, int | float) else gamma:
+            if not 0.0 <= each < 0.5:
+                raise ConfigurationError(f"gamma is the share of outliers, at least 0 and below 0.5; got {each}")
         if trim not in ("tensor", "row", "model"):
             raise ConfigurationError(f"trim is 'tensor', 'row' or 'model'; got {trim!r}")
-        if merge not in ("linear", "ties"):
-            raise ConfigurationError(f"merge is 'linear' or 'ties'; got {merge!r}")
+        check_merge(merge)
         self.density = density
         self.gamma = gamma
         self.trim: Literal["tensor", "row", "model"] = trim
-        self.merge: Literal["linear", "ties"] = merge
+        self.merge: Merge = merge
         self.scale = scale
         self.weights = weights
         self.scope = "model" if trim == "model" else "tensor"
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
-        if self.trim == "row" or (self.density == 1.0 and not self.gamma):
+        pairs = self._ranks(models, elements)
+        ranks = sorted({rank for pair in pairs for rank in pair if rank is not None and rank < elements})
+        if self.trim == "row" or not ranks:
             return None
-        return Thresholds(models, elements, self._ranks(elements), magnitudes)
+        places = [[None if rank not in ranks else ranks.index(rank) for rank in pair] for pair in pairs]
+        return Chain(Known(places), lambda _: Thresholds(models, elements, ranks, magnitudes))
 
     def combine(self, block: Block, found: Any) -> Tensor:
         weights = per_model(self.weights, block.count, 1.0, "weights")
-        deltas = [self._trimmed(block, index, found).mul_(weight) for index, weight in enumerate(weights)]
-        if self.merge == "ties":
-            merged = elect(block, deltas, "mean", weights)
-        else:
-            merged = block.buffer("merged").copy_(deltas[0])
-            for delta in deltas[1:]:
-                merged.add_(delta)
-        return merged.mul_(self.scale).add_(block.base())
+        trim = self._trimmed_rows if self.trim == "row" else _trimmed
+        deltas = [trim(block, index, found).mul_(weight) for index, weight in enumerate(weights)]
+        return gather(block, deltas, self.merge, weights).mul_(self.scale).add_(block.base())
 
-    def _trimmed(self, block: Block, index: int, found: Any) -> Tensor:
+    def _trimmed_rows(self, block: Block, index: int, found: Any) -> Tensor:
+        row = block.shape[-1] if block.shape else 1
+        largest, smallest = (None if rank is None else row - rank for rank in self._ranks(block.count, row)[index])
         delta = block.delta(index)
-        sizes = magnitudes(block, index, delta)
-        if self.trim == "row":
-            return _trimmed_rows(delta, sizes, block.shape[-1] if block.shape else 1, self._ranks)
-        if found is None:
-            return delta
-        largest, smallest = found[index] if len(found[index]) == 2 else (math.inf, found[index][0])
-        return delta.masked_fill_((sizes > largest) | (sizes < smallest), 0.0)
+        sizes = magnitudes(block, index, delta).view(-1, row)
+        wanted = [place for place in (largest, smallest) if place is not None]
+        ordered = torch.from_numpy(np.partition(sizes.numpy(), wanted, axis=1))
+        drop = sizes < ordered[:, [smallest]]
+        if largest is not None:
+            drop |= sizes > ordered[:, [largest]]
+        return delta.masked_fill_(drop.view(-1), 0.0)
 
-    def _ranks(self, elements: int) -> list[int]:
-        """Return the ranks of the largest and of the smallest kept magnitude; of the latter alone without outliers."""
-        outliers = math.floor(Fraction(repr(self.gamma)) * elements)
-        kept = top(self.density, elements)
-        return [outliers + 1, outliers + kept] if outliers else [kept]
+    def _ranks(self, models: int, elements: int) -> list[tuple[int | None, int]]:
+        """Return the ranks of each model's largest kept magnitude, ``None`` without outliers, and of its smallest."""
+        densities = per_model(self.density, models, 1.0, "density")
+        gammas = per_model(self.gamma, models, 0.0, "gamma")
+        outliers = [math.floor(Fraction(repr(gamma)) * elements) for gamma in gammas]
+        return [
+            (beyond + 1 if beyond else None, min(beyond + top(density, elements), elements))
+            for beyond, density in zip(outliers, densities, strict=True)
+        ]
 
 
-def _trimmed_rows(delta: Tensor, sizes: Tensor, row: int, ranks: Any) -> Tensor:
-    wanted = [row - min(rank, row) for rank in ranks(row)]
-    ordered = np.partition(sizes.view(-1, row).numpy(), wanted, axis=1)
-    bounds = [torch.from_numpy(ordered[:, place : place + 1]) for place in wanted]
-    drop = sizes.view(-1, row) < bounds[-1]
-    if len(bounds) == 2:
-        drop |= sizes.view(-1, row) > bounds[0]
-    return delta.masked_fill_(drop.view(-1), 0.0)
+def _trimmed(block: Block, index: int, found: Any) -> Tensor:
+    delta = block.delta(index)
+    if found is None:
+        return delta
+    places, bounds = found
+    high, low = (None if place is None else bounds[index][place] for place in places[index])
+    sizes = magnitudes(block, index, delta)
+    if low is not None:
+        delta.masked_fill_(sizes < low, 0.0)
+    return delta if high is None else delta.masked_fill_(sizes > high, 0.0)

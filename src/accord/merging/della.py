@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from accord.errors import ConfigurationError
 from accord.merging.block import Block
-from accord.merging.election import elect
+from accord.merging.gathering import Merge, check_merge, gather
 from accord.merging.merging_method import MergingMethod, per_model
 from accord.merging.ties import magnitudes
 from accord.method import Method
@@ -32,12 +32,12 @@ class DELLA(MergingMethod):
     Cost: one pass, in which every row is sorted.
 
     Args:
-        density: mean probability of being kept.
+        density: mean probability of being kept, one for all models or one for each. At 1 everything is kept.
         epsilon: the largest entry of a row is kept with probability ``density + epsilon``, the smallest with
             ``density - epsilon``. The authors' code and mergekit count it so; the paper's epsilon is twice as large.
             At 0 this is DARE.
-        merge: ``"ties"``, the mean over those that agree with the elected sign, as the paper does; or ``"linear"``, the
-            sum of the task vectors (mergekit's della_linear).
+        merge: ``"ties"``, the mean over those that agree with the elected sign, as the paper does; ``"ties_sum"``,
+            their sum; or ``"linear"``, the sum of the task vectors (mergekit's della_linear).
         scale: factor of the merged task vector.
         weights: factor of each task vector, before any election. 1 when left out.
         rescale: divide what is kept by its probability.
@@ -61,24 +61,22 @@ class DELLA(MergingMethod):
 
     def __init__(
         self,
-        density: float = 0.3,
-        epsilon: float = 0.15,
-        merge: Literal["ties", "linear"] = "ties",
+        density: Sequence[float] | float = 0.3,
+        epsilon: Sequence[float] | float = 0.15,
+        merge: Merge = "ties",
         scale: float = 1.0,
         weights: Sequence[float] | float | None = None,
         rescale: bool = True,
         seed: int = 0,
     ) -> None:
-        if not 0.0 <= epsilon < density or density + epsilon > 1.0:
-            raise ConfigurationError(
-                f"probabilities run from density - epsilon, above 0, to density + epsilon, at most 1; got density="
-                f"{density} and epsilon={epsilon}"
-            )
-        if merge not in ("ties", "linear"):
-            raise ConfigurationError(f"merge is 'ties' or 'linear'; got {merge!r}")
+        check_merge(merge)
+        models = max(1 if isinstance(option, int | float) else len(option) for option in (density, epsilon))
+        densities, epsilons = (per_model(density, models, 1.0, "density"), per_model(epsilon, models, 0.0, "epsilon"))
+        for pair in zip(densities, epsilons, strict=True):
+            _check(*pair)
         self.density = density
         self.epsilon = epsilon
-        self.merge: Literal["ties", "linear"] = merge
+        self.merge: Merge = merge
         self.scale = scale
         self.weights = weights
         self.rescale = rescale
@@ -90,27 +88,31 @@ class DELLA(MergingMethod):
     def combine(self, block: Block, found: Any) -> Tensor:
         weights = per_model(self.weights, block.count, 1.0, "weights")
         deltas = [self._dropped(block, index).mul_(weight) for index, weight in enumerate(weights)]
-        if self.merge == "ties":
-            merged = elect(block, deltas, "mean", weights)
-        else:
-            merged = block.buffer("merged").copy_(deltas[0])
-            for delta in deltas[1:]:
-                merged.add_(delta)
-        return merged.mul_(self.scale).add_(block.base())
+        return gather(block, deltas, self.merge, weights).mul_(self.scale).add_(block.base())
 
     def _dropped(self, block: Block, index: int) -> Tensor:
+        density = per_model(self.density, block.count, 1.0, "density")[index]
+        epsilon = per_model(self.epsilon, block.count, 0.0, "epsilon")[index]
         delta = block.delta(index)
-        if self.density == 1.0:
+        if density == 1.0:
             return delta
         row = block.shape[-1] if block.shape else 1
         order = torch.argsort(magnitudes(block, index, delta).view(-1, row), dim=1, stable=True)
-        chances = torch.linspace(self.density - self.epsilon, self.density + self.epsilon, row, dtype=torch.float64)
+        chances = torch.linspace(density - epsilon, density + epsilon, row, dtype=torch.float64)
         if row == 1:
-            chances.fill_(self.density)
+            chances.fill_(density)
         chance = torch.empty(order.shape, dtype=torch.float64).scatter_(1, order, chances.expand(order.shape)).view(-1)
         kept = torch.from_numpy(uniform(self.seed, block.name, index, block.start, block.length)) < chance
         delta.masked_fill_(kept.logical_not_(), 0.0)
         return delta.div_(chance) if self.rescale else delta
+
+
+def _check(density: float, epsilon: float) -> None:
+    if density != 1.0 and (not 0.0 <= epsilon < density or density + epsilon > 1.0):
+        raise ConfigurationError(
+            "probabilities run from density - epsilon, above 0, to density + epsilon, at most 1; got "
+            f"density={density} and epsilon={epsilon}"
+        )
 
 
 def uniform(seed: int, name: str, stream: int, start: int, length: int) -> npt.NDArray[np.float64]:
