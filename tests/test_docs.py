@@ -152,6 +152,7 @@ PUBLIC = [
     "aggregation",
     "data",
     "engines",
+    "grouping",
     "linalg",
     "merging",
     "pareto",

@@ -12,7 +12,7 @@ from accord.errors import ConfigurationError, suggest
 from accord.method import Method
 
 # Rooms that hold methods. A room joins by being named here and giving its classes a ``method`` record.
-ROOMS: tuple[str, ...] = ("weighting", "aggregation", "sampling", "steps", "sharing", "pareto", "merging")
+ROOMS: tuple[str, ...] = ("weighting", "aggregation", "sampling", "steps", "sharing", "pareto", "merging", "grouping")
 
 
 def snake(name: str) -> str:

@@ -33,7 +33,8 @@ def methods(
 
     Args:
         name: a method; all of them when left out.
-        room: only those of this room: weighting, aggregation, sampling, steps, sharing, pareto or merging.
+        room: only those of this room: weighting, aggregation, sampling, steps, sharing, pareto, merging or
+            grouping.
         json: print records for programs: room, name, class, title, paper, year, url, needs, cost, catalogue.
     """
     classes = _classes(name, room)
