@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from accord.comparing import begin, parse_compare, run_study
+from accord.comparing import Crew, begin, parse_compare, run_study
 from accord.errors import ConfigurationError, suggest
 from accord.reporting import comparison_text, verdict_text, write_comparison, write_report
 from accord.tasks import Task
@@ -158,6 +158,7 @@ def compare(
     trials: int = 5,
     seeds: int = 5,
     jobs: int = 1,
+    storage: str | Path | None = None,
     rate_factor: float = 10.0,
     rope: float = 0.5,
     search: Mapping[str, Any] | None = None,
@@ -178,6 +179,8 @@ def compare(
         trials: tuning runs of every method.
         seeds: fresh seeds that the best trial of every method is tested with.
         jobs: runs at a time, each in a process of its own.
+        storage: where several machines that share ``out`` agree on who makes which run: a journal file or the address
+            of an SQL database. A comparison that is there already is joined.
         rate_factor: learning rates are searched within this factor of ``learning_rate``.
         rope: a difference in the relative gain of this many per cent does not matter.
         search: other ranges than the usual, see :class:`accord.comparing.CompareSpec`.
@@ -194,10 +197,12 @@ def compare(
         RunError: ``out`` is taken or cannot be written.
     """
     named = {"methods": tuple(methods), "trials": trials, "seeds": seeds, "rate_factor": rate_factor, "rope": rope}
+    crew = Crew(jobs, None if storage is None else str(storage))
     rules = parse_compare({**named, "search": search or {}})
     what = plan(table, tasks=tasks, targets=targets, options=_changes("compare", options), test=test, text=text)
     directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
-    outcome = run_study(begin(what, rules, directory, resume=resume), jobs=jobs, progress=progress)
+    study = begin(what, rules, directory, resume=resume or storage is not None)
+    outcome = run_study(study, crew, progress=progress)
     if outcome.results is None:
         return MethodComparison({}, directory)
     write_comparison(directory)

@@ -48,8 +48,14 @@ def test_a_dry_run_prints_what_it_would_do(inside: Call, table: Path) -> None:
         (("--methods", "cagrad", "--trials", "0"), "trials must be at least 1"),
         (("--methods", "cagrad", "--jobs", "0"), "jobs must be at least 1"),
         (("--methods", "cagrad", "--set", "compare.trails=1"), "Did you mean 'trials'"),
+        (("--methods", "cagrad", "--device", "gpu"), "device 'gpu' cannot be used"),
+        (("--methods", "cagrad", "--set", "balancing.engine=lop"), "Did you mean 'loop'"),
+        (("--methods", "mmoe", "--set", "compare.search={mmoe: {experts: [0]}}"), "experts"),
+        (("--methods", "mmoe", "--set", "model.tower=[-3]"), "tower"),
+        (("--methods", "cagrad", "--storage", "redis://x"), "can execute code"),
     ],
 )
 def test_mistakes_are_explained(inside: Call, table: Path, words: tuple[str, ...], message: str) -> None:
-    found = inside("compare", table, "--targets", "bought,price", *words, code=2)
+    found = inside("compare", table, "--targets", "bought,price", *words, "--out", "c", code=2)
     assert message in found.err
+    assert not Path("c").exists()

@@ -149,7 +149,7 @@ def test_a_killed_comparison_goes_on_in_two_processes_to_the_same_numbers(finish
     before = len(records(study.directory))
     code = (
         "import sys; from pathlib import Path; from accord.comparing import *; "
-        "run_study(Study.read(Path(sys.argv[1])), jobs=int(sys.argv[2]))"
+        "run_study(Study.read(Path(sys.argv[1])), Crew(int(sys.argv[2])))"
     )
     words = [sys.executable, "-c", code, str(study.directory)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -23,7 +23,8 @@ SOURCE is what accord fit takes, or a specification with a section compare: in
 it (accord compare ... --dry-run prints one). The output directory holds
 compare.yaml (complete), a record per finished run, compare.json and
 compare.html. Ctrl-C or a kill loses at most the runs in flight; go on with
-accord compare DIRECTORY --resume."""
+accord compare DIRECTORY --resume. Several machines: the same command on each,
+with --out in a folder that all of them see and --storage."""
 
 TABLE, COMPARISON, BUDGET, RUN = (
     Parameter(group=Group(name, sort_key=place))
@@ -54,6 +55,7 @@ def compare(
     seed: Annotated[int | None, BUDGET] = None,
     out: Annotated[Path | None, RUN] = None,
     jobs: Annotated[int, RUN] = 1,
+    storage: Annotated[str | None, RUN] = None,
     resume: Annotated[bool, RUN] = False,
     dry_run: Annotated[bool, RUN] = False,
     set_: Annotated[list[str] | None, RUN, Parameter(name="--set")] = None,
@@ -80,6 +82,7 @@ def compare(
         seed: of tuning; fresh seeds count up from it.
         out: directory; runs/compare-NAME-OF-SOURCE when left out.
         jobs: runs at a time, each in a process of its own.
+        storage: for several machines that share --out: a journal file or an SQL database's address, the same on each.
         resume: go on with the unfinished comparison in --out, or in SOURCE where that is its directory.
         dry_run: print the complete specification and what would be run, train nothing.
         set_: any key of the specification, e.g. compare.rate_factor=3 or training.patience=5; repeat for more.
@@ -87,7 +90,9 @@ def compare(
         threads: CPU threads of each run; 0 divides the cores among the jobs.
     """
     from accord.cli.fit import SHORTHANDS
+    from accord.comparing import Crew
 
+    crew = Crew(jobs, storage)
     given = {name: value for name, value in locals().items() if value is not None}
     changes = {key: given[name] for name, key in SHORTHANDS.items() if name in given and name != "seeds"}
     changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
@@ -102,4 +107,4 @@ def compare(
         runs.show_comparison(plan, compare_spec)
         return 0
     where = out or free_directory(f"compare-{Path(source).stem}")
-    return runs.execute_comparison(plan, compare_spec, where, jobs=jobs, resume=resume, progress=make_progress())
+    return runs.execute_comparison(plan, compare_spec, where, crew, resume=resume, progress=make_progress())

@@ -31,6 +31,7 @@ JOBS = {
     "frames": "pandas and polars frames",
     "text": "read free text with a transformer from a local folder",
     "testing": "test methods of your own with accord.testing",
+    "machines": "compare methods on several machines at a time",
     "pareto": "indicators of fronts: IGD+, epsilon, R2, attainment",
     "tensorboard": "mirror the history to TensorBoard",
     "trackio": "mirror the history to trackio",

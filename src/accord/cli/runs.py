@@ -14,7 +14,7 @@ from accord.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from accord.cli.progress import Bar, Lines
-    from accord.comparing import CompareSpec
+    from accord.comparing import CompareSpec, Crew
     from accord.tasks import Task
     from accord.training import Plan
 
@@ -163,14 +163,15 @@ def show_comparison(plan: Plan, compare: CompareSpec) -> None:
 
 
 def execute_comparison(
-    plan: Plan, compare: CompareSpec, out: Path, *, jobs: int, resume: bool, progress: Bar | Lines
+    plan: Plan, compare: CompareSpec, out: Path, crew: Crew, *, resume: bool, progress: Bar | Lines
 ) -> int:
     """Compare, print the answer and where the report is; return the exit code."""
     from accord.comparing import begin, run_study
     from accord.reporting import comparison_text, write_comparison
 
     try:
-        outcome = run_study(begin(plan, compare, out, resume=resume), jobs=jobs, progress=progress)
+        study = begin(plan, compare, out, resume=resume or crew.storage is not None)
+        outcome = run_study(study, crew, progress=progress)
     finally:
         progress.close()
     if outcome.results is None:

@@ -1,5 +1,6 @@
 """Many methods under the same conditions: equal effort for each, and what may be said about the result."""
 
+from accord.comparing.crew import Crew
 from accord.comparing.holm import holm
 from accord.comparing.ranks import Ranking, rank
 from accord.comparing.run import Outcome, run_study
@@ -9,6 +10,7 @@ from accord.comparing.study import Study, begin
 
 __all__ = [
     "CompareSpec",
+    "Crew",
     "Outcome",
     "Posterior",
     "Ranking",

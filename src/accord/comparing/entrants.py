@@ -14,6 +14,7 @@ from accord.comparing.spec import ROOMS, CompareSpec
 from accord.errors import ConfigurationError, suggest
 from accord.registry import find, registered, snake
 from accord.training import Spec
+from accord.training.build import try_model
 from accord.training.member import make_balancer
 
 # Steps of the golden ratio cover an interval evenly, however many there are.
@@ -104,6 +105,7 @@ def entrants(spec: Spec, compare: CompareSpec) -> list[Entrant]:
         for number in range(compare.trials):
             run = entrant.spec(spec, entrant.trial(spec, compare, number), spec.seed)
             make_balancer(run, tasks, spec.seed)
+            try_model(run, len(tasks))
     return [*found, *joint.values()]
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Protocol
+from typing import Literal, Protocol
 
 from accord import errors
+from accord.comparing.claims import Claims
 from accord.comparing.laboratory import Laboratory
 from accord.comparing.records import Job
 from accord.comparing.study import Study
@@ -21,6 +22,7 @@ from accord.errors import AccordError, RunError
 from accord.training.interrupt import Stop
 from accord.training.prepare import Prepared
 
+State = Literal["done", "interrupted", "theirs"]
 # How often the main thread looks whether a person wants to stop.
 LOOK_SECONDS = 0.2
 
@@ -28,8 +30,12 @@ LOOK_SECONDS = 0.2
 class Makes(Protocol):
     """Makes jobs, in this process or in others."""
 
-    def make(self, jobs: Sequence[Job], done: Callable[[Job], None]) -> None:
-        """Make ``jobs`` and tell ``done`` of each; return early when asked to stop."""
+    def make(self, jobs: Sequence[Job], claims: Claims, done: Callable[[Job], None]) -> bool:
+        """Make those of ``jobs`` that ``claims`` lets us have and tell ``done`` of each.
+
+        Return ``False`` early when asked to stop.
+        """
+        ...
 
 
 class Here:
@@ -39,11 +45,16 @@ class Here:
         self.stop = stop
         self.laboratory = Laboratory(study, stop, threads=threads, prepared=prepared)
 
-    def make(self, jobs: Sequence[Job], done: Callable[[Job], None]) -> None:
+    def make(self, jobs: Sequence[Job], claims: Claims, done: Callable[[Job], None]) -> bool:
         for job in jobs:
-            if self.stop.requested or not self.laboratory.run(job):
-                return
+            if self.stop.requested:
+                return False
+            if not claims.take(job):
+                continue
+            if not self.laboratory.run(job):
+                return False
             done(job)
+        return True
 
 
 class Elsewhere:
@@ -55,28 +66,32 @@ class Elsewhere:
         self._started: list[subprocess.Popen[str]] = []
         self._pool = ThreadPoolExecutor(processes)
 
-    def make(self, jobs: Sequence[Job], done: Callable[[Job], None]) -> None:
+    def make(self, jobs: Sequence[Job], claims: Claims, done: Callable[[Job], None]) -> bool:
         """Make ``jobs``, whichever worker is free takes the next.
 
         Raises:
             AccordError: what a worker could not go on for.
             RunError: a worker died; what it was at is named.
         """
-        waiting: dict[Future[bool], Job] = {self._pool.submit(self._ask, job): job for job in jobs}
+        waiting: dict[Future[State], Job] = {self._pool.submit(self._ask, job, claims): job for job in jobs}
+        interrupted = False
         try:
             while waiting:
                 ready, _ = wait(waiting, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
                 for future in ready:
                     job = waiting.pop(future)
-                    if future.result():
+                    state = future.result()
+                    interrupted |= state == "interrupted"
+                    if state == "done":
                         done(job)
                 if self.stop.requested:
                     self._drop(waiting)
         except BaseException:
             self._drop(waiting)
             raise
+        return not (interrupted or self.stop.requested)
 
-    def _drop(self, waiting: dict[Future[bool], Job]) -> None:
+    def _drop(self, waiting: dict[Future[State], Job]) -> None:
         """Forget what was not begun, and tell the workers to stop after the step in flight."""
         for future in [future for future in waiting if future.cancel()]:
             del waiting[future]
@@ -84,9 +99,11 @@ class Elsewhere:
             if process.poll() is None:
                 process.terminate()
 
-    def _ask(self, job: Job) -> bool:
+    def _ask(self, job: Job, claims: Claims) -> State:
         if self.stop.requested:
-            return False
+            return "interrupted"
+        if not claims.take(job):
+            return "theirs"
         process = self._process()
         try:
             process.stdin.write(json.dumps(asdict(job)) + "\n")  # type: ignore[union-attr]
@@ -97,7 +114,7 @@ class Elsewhere:
         if not line:
             code = process.wait()
             if self.stop.requested:
-                return False
+                return "interrupted"
             raise RunError(
                 f"the process that made {job.path} ended with code {code} before it was done"
                 f"{' (killed: too little memory?)' if code == -9 else ''}. Finished runs are kept: go on with --resume"
@@ -106,7 +123,7 @@ class Elsewhere:
         answer = json.loads(line)
         if "error" in answer:
             raise _error(answer)
-        return bool(answer["finished"])
+        return "done" if answer["finished"] else "interrupted"
 
     def _process(self) -> subprocess.Popen[str]:
         found: subprocess.Popen[str] | None = getattr(self._local, "process", None)

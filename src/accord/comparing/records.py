@@ -103,6 +103,10 @@ class Ledger:
             return None
         return None if record.failure else record
 
+    def has(self, job: Job) -> bool:
+        """Return whether there is a record; on a network, one that another machine wrote may take a while to show."""
+        return (self.directory / job.path).exists()
+
     def read(self, job: Job) -> Record:
         """Return a record that was written just now.
 

@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from accord.comparing.choose import choose, measures
-from accord.comparing.pool import Makes, makers
+from accord.comparing.claims import Claims
+from accord.comparing.crew import Crew
+from accord.comparing.pool import LOOK_SECONDS, Makes, makers
 from accord.comparing.records import Job, Ledger, Record
 from accord.comparing.results import Entry, collect
 from accord.comparing.study import Study
-from accord.errors import ConfigurationError
 from accord.training import Progress, Silent
 from accord.training.environment import pick_device
 from accord.training.files import write_json
 from accord.training.interrupt import Stop, listening
 from accord.training.prepare import prepare
+
+ALONE = Crew()
+# How often runs that other machines make are looked for.
+WAIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,23 +45,20 @@ class Outcome:
         return self.results is None
 
 
-def run_study(study: Study, *, jobs: int = 1, progress: Progress | None = None) -> Outcome:
+def run_study(study: Study, crew: Crew = ALONE, *, progress: Progress | None = None) -> Outcome:
     """Make the runs of ``study`` that are missing, and judge.
 
     Ctrl-C stops after the step in flight; everything finished is kept, and the runs in flight go on from there.
 
     Args:
         study: from :func:`accord.comparing.begin`.
-        jobs: runs at a time, each in a process of its own; 1 stays in this one.
+        crew: who makes the runs.
         progress: receives news.
 
     Raises:
-        ConfigurationError: ``jobs`` below 1.
         DataError: the table cannot be used.
-        RunError: nothing can be written, or a process died.
+        RunError: nothing can be written, a process died, or the storage of the crew cannot be used.
     """
-    if jobs < 1:
-        raise ConfigurationError(f"jobs must be at least 1, not {jobs!r}")
     progress = progress or Silent()
     table = study.table()
     progress.say(f"Reading {table.source} ({table.num_rows:,} rows)")
@@ -69,8 +71,8 @@ def run_study(study: Study, *, jobs: int = 1, progress: Progress | None = None) 
     rows = len(prepared.parts["train"]) * study.spec.training.epochs
     with listening() as stop:
         began = time.monotonic()
-        with makers(study, stop, prepared, jobs) as maker:
-            teller = _Teller(study, progress, rows)
+        with crew.claims(study, judged) as claims, makers(study, stop, prepared, crew.jobs) as maker:
+            teller = _Teller(study, progress, rows, claims)
             entries = _make_all(study, maker, teller, lambda tried: choose(study, tried, judged), stop)
         wall = time.monotonic() - began
     for note in teller.ledger.notes:
@@ -78,7 +80,7 @@ def run_study(study: Study, *, jobs: int = 1, progress: Progress | None = None) 
     if entries is None:
         return Outcome(study.directory, None)
     effort = {
-        "jobs": jobs,
+        "jobs": crew.jobs,
         "made_now": teller.made,
         "training_seconds_now": teller.seconds,
         "wall_seconds_now": wall,
@@ -96,8 +98,8 @@ def run_study(study: Study, *, jobs: int = 1, progress: Progress | None = None) 
 class _Teller:
     """Counts finished runs and says so."""
 
-    def __init__(self, study: Study, progress: Progress, rows: int) -> None:
-        self.study, self.progress, self.rows = study, progress, rows
+    def __init__(self, study: Study, progress: Progress, rows: int, claims: Claims) -> None:
+        self.study, self.progress, self.rows, self.claims = study, progress, rows, claims
         self.ledger: Ledger = study.ledger
         self.made, self.planned, self.seconds = 0, 0, 0.0
 
@@ -106,15 +108,25 @@ class _Teller:
         if jobs:
             self.progress.plan(jobs * self.rows, f"{label}: {jobs} run{'s' * (jobs > 1)}")
 
-    def done(self, job: Job) -> None:
+    def done(self, job: Job) -> Record:
         record = self.ledger.read(job)
+        self.claims.close_run(job, record)
         self.made += 1
         self.seconds += record.seconds
+        self._say(job, record, f"({self.made - self.made_before} of {self.planned})")
+        return record
+
+    def elsewhere(self, job: Job) -> Record:
+        record = self.ledger.read(job)
+        self._say(job, record, "(on another machine)")
+        return record
+
+    def _say(self, job: Job, record: Record, aside: str) -> None:
         self.progress.end(self.rows)
         what = "trial" if job.stage == "tune" else "seed"
         how = record.failure or f"{record.seconds:.1f} s"
         name = self.study.entrant(job.entrant).name
-        self.progress.say(f"{name}, {what} {job.number + 1}: {how} ({self.made - self.made_before} of {self.planned})")
+        self.progress.say(f"{name}, {what} {job.number + 1}: {how} {aside}")
 
 
 def _make_all(
@@ -126,34 +138,46 @@ def _make_all(
 ) -> list[Entry] | None:
     """Return one entry per entrant, ``None`` when interrupted."""
     trials = {e.key: [Job(e.key, "tune", n, n) for n in range(study.compare.trials)] for e in study.entrants}
-    tried = _records(study, maker, teller, trials, "tuning")
-    if stop.requested or tried is None:
+    tried = _records(study, maker, teller, trials, "tuning", stop)
+    if tried is None:
         return None
     chosen = chosen_of(tried)
     fresh = {
         key: [Job(key, "test", n, trial) for n in range(study.compare.seeds)] if trial is not None else []
         for key, trial in chosen.items()
     }
-    tested = _records(study, maker, teller, fresh, "testing")
-    if stop.requested or tested is None:
+    tested = _records(study, maker, teller, fresh, "testing", stop)
+    if tested is None:
         return None
     return [Entry(e, tried[e.key], chosen[e.key], tested[e.key]) for e in study.entrants]
 
 
 def _records(
-    study: Study, maker: Makes, teller: _Teller, wanted: Mapping[str, Sequence[Job]], label: str
+    study: Study, maker: Makes, teller: _Teller, wanted: Mapping[str, Sequence[Job]], label: str, stop: Stop
 ) -> dict[str, list[Record]] | None:
+    """Return the records of ``wanted``, ``None`` when interrupted before all were there."""
     found = {job: teller.ledger.find(job, study.asked(job)) for jobs in wanted.values() for job in jobs}
-    missing = [job for job, record in found.items() if record is None]
-    made: list[Job] = []
 
     def done(job: Job) -> None:
-        made.append(job)
-        teller.done(job)
+        found[job] = teller.done(job)
 
+    missing = [job for job, record in found.items() if record is None]
     teller.plan(len(missing), label)
-    if missing:
-        maker.make(missing, done)
-    if len(made) < len(missing):
-        return None
-    return {key: [found[job] or teller.ledger.read(job) for job in jobs] for key, jobs in wanted.items()}
+    while missing:
+        if not maker.make(missing, teller.claims, done):
+            return None
+        for job in [job for job in missing if found[job] is None and teller.ledger.has(job)]:
+            if teller.claims.made_elsewhere(job):
+                found[job] = teller.elsewhere(job)
+        missing = [job for job in missing if found[job] is None]
+        if missing and _waited(stop):
+            return None
+    return {key: [record for job in jobs if (record := found[job])] for key, jobs in wanted.items()}
+
+
+def _waited(stop: Stop) -> bool:
+    """Wait for other machines for a while; return whether a person wants to stop."""
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end and not stop.requested:
+        time.sleep(LOOK_SECONDS)
+    return stop.requested

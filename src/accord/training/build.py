@@ -53,6 +53,17 @@ def build_model(
     return MultiTaskModel(stem, sharing, heads)
 
 
+def try_model(spec: Spec, tasks: int) -> None:
+    """Build what of the network of ``spec`` needs no table, on few features.
+
+    Raises:
+        ConfigurationError: a method refuses an option.
+    """
+    generator = torch.Generator()
+    sharing = find(spec.model.sharing, "sharing")(8, tasks, **spec.model.options, generator=generator)
+    Heads(sharing.out_features, [1] * tasks, tower=spec.model.tower, generator=generator)
+
+
 def _own_heads(heads: Mapping[str, nn.Module], objectives: Objectives) -> dict[str, nn.Module]:
     for name in objectives.names:
         if name not in heads:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from accord import __version__
+from accord.errors import ConfigurationError
 
 
 def describe(device: torch.device) -> dict[str, Any]:
@@ -27,10 +28,22 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` is the first GPU, else the CPU."""
+    """Return the device called ``name``; ``auto`` is the first GPU, else the CPU.
+
+    Raises:
+        ConfigurationError: there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    # A PyTorch without CUDA answers with an AssertionError, an unknown name with a RuntimeError.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"device {name!r} cannot be used here: choose auto, cpu, cuda, cuda:1 or mps"
+        ) from error
+    return device
 
 
 def peak_memory_mb() -> float:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
+from accord.engines._registry import find_engine
 from accord.errors import ConfigurationError, suggest
 from accord.registry import check_params, find
 from accord.tasks import Task
@@ -179,6 +180,7 @@ class Spec:
             raise ConfigurationError(f"two tasks are named {min(repeated)!r}; names must differ")
         check_params(find(self.model.sharing, "sharing"), self.model.options)
         check_params(find(self.balancing.method, "weighting", "aggregation"), self.balancing.options)
+        find_engine(self.balancing.engine)
         self._check_ranges()
 
     def parsed_tasks(self) -> tuple[Task, ...]:
