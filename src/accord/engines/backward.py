@@ -18,6 +18,7 @@ from accord.engines._call import Call
 from accord.engines._counts import Counts
 from accord.engines._engine import Engine
 from accord.engines._objectives import Losses, read_losses
+from accord.engines._pages import keep_freed
 from accord.engines._processes import find_processes
 from accord.engines._registry import find_engine
 from accord.engines._scaling import read_scale
@@ -106,6 +107,7 @@ def backward(
             groups,
         )
 
+    keep_freed()
     processes = find_processes(group)
     call = check_alone(read()) if processes is None else assemble(processes, read, balancer)
     with plain_arithmetic(), explained():

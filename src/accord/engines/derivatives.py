@@ -13,6 +13,7 @@ from accord.engines._engine import Derivatives, Engine, Problem
 from accord.engines._graph import explore
 from accord.engines._health import healthy
 from accord.engines._objectives import Losses, Objectives, read_losses
+from accord.engines._pages import keep_freed
 from accord.engines._registry import find_engine
 from accord.engines._scope import plain_arithmetic
 from accord.engines._shared import Shared, read_groups, read_parameters
@@ -112,6 +113,7 @@ def _differentiate(
     rows: bool = True,
 ) -> tuple[Objectives, Derivatives]:
     chosen = find_engine(engine)
+    keep_freed()
     objectives = read_losses(losses, tasks)
     parameters = read_parameters(shared)
     graph = explore(objectives.started()).open()
