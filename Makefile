@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "$(PYTHON) cannot make environments: on Debian and Ubuntu, install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tables,frames,testing,pareto,machines]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[tables,frames,testing,pareto,machines,explore]' --group dev
 	@touch $@
 
 # One thread: on layers this small a second one gains little, and waiting for it costs much where a core is busy.

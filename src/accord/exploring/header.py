@@ -1,0 +1,62 @@
+"""What front this is, when it was made, and what to be wary of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from accord.exploring.view import View
+from accord.reporting.html import Markup, bdi, el, join
+from accord.reporting.numbers import finite, plural
+from accord.reporting.run import mapping, sequence
+
+KINDS = {True: "one steerable model", False: "a set of models"}
+
+
+def header(view: View, *, live: bool) -> Markup:
+    """Return the title block."""
+    moment = _when(view)
+    kicker = ["Accord front", [" · ", moment] if moment else None, None if live else " · saved page"]
+    return el(
+        "header",
+        el("p", kicker, class_="kicker"),
+        el("h1", bdi(view.name)),
+        el("p", join(_facts(view), " · "), class_="facts"),
+        _paragraph(view),
+        class_="headline",
+    )
+
+
+def notes(view: View) -> Markup | None:
+    """Return the warnings of the run, before anything else."""
+    found = [str(text) for text in sequence(view.record.get("warnings"))]
+    if view.record.get("interrupted"):
+        found.insert(0, "This front was interrupted: what is shown is as far as it came.")
+    if not found:
+        return None
+    title = el("h2", plural(len(found), "warning"), id="warnings-title")
+    items = el("ul", [el("li", text) for text in found])
+    return el("section", title, items, class_="warnings", aria_labelledby="warnings-title")
+
+
+def _when(view: View) -> Markup | None:
+    try:
+        moment = datetime.fromisoformat(str(view.record.get("created")))
+    except ValueError:
+        return None
+    return el("time", f"{moment.day} {moment:%B %Y, %H:%M}", datetime=moment.isoformat())
+
+
+def _facts(view: View) -> list[object]:
+    rows = mapping(view.record, "rows")
+    live = finite(rows.get("live") or rows.get("validation"))
+    method = view.record.get("method")
+    facts: list[object] = [plural(len(view.tasks), "task"), KINDS[view.steerable]]
+    facts += [el("code", method)] if isinstance(method, str) else []
+    facts += [plural(len(view.columns), "stored point")]
+    facts += [f"figures of {live:,.0f} validation rows"] if live > 0 else []
+    return facts
+
+
+def _paragraph(view: View) -> Markup | None:
+    text = view.record.get("paragraph")
+    return el("p", text, class_="lead") if isinstance(text, str) and text else None
