@@ -2,12 +2,23 @@
 
 from accord.merging.arcee_fusion import ArceeFusion
 from accord.merging.breadcrumbs import Breadcrumbs
+from accord.merging.consensus import Consensus
 from accord.merging.dare import DARE
 from accord.merging.della import DELLA
+from accord.merging.emr import EMR
 from accord.merging.entry import Rules
 from accord.merging.in_memory import NonFiniteMergeWarning
 from accord.merging.karcher import KarcherMean
+from accord.merging.learned.ada_merging import AdaMerging
+from accord.merging.learned.atlas import ATLAS
+from accord.merging.learned.concrete import ConcreteSubspace
+from accord.merging.learned.distillation import Distillation
+from accord.merging.learned.learned_merging import LearnedMerging, Merged
+from accord.merging.learned.surgery import RepresentationSurgery
+from accord.merging.learned.tinting import ModelTinting
+from accord.merging.learned.we_moe import WEMoE
 from accord.merging.linear import Linear
+from accord.merging.logit_arithmetic import LogitDifference, logit_arithmetic, logit_difference
 from accord.merging.manifest import verify
 from accord.merging.merge_files import MergePlan, plan_merge
 from accord.merging.merging_method import MergingMethod
@@ -15,33 +26,57 @@ from accord.merging.model_stock import ModelStock
 from accord.merging.multi_slerp import MultiSLERP
 from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.passthrough import Passthrough
+from accord.merging.relative_representation import RelativeRepresentation, relative, stitch
 from accord.merging.sce import SCE
 from accord.merging.slerp import SLERP
 from accord.merging.stack_layers import Stack, stack_layers
+from accord.merging.tall_masks import TallMasks
 from accord.merging.task_arithmetic import TaskArithmetic
+from accord.merging.task_store import TaskStore, compress, open_store
 from accord.merging.ties import TIES
 
 __all__ = [
+    "ATLAS",
     "DARE",
     "DELLA",
+    "EMR",
     "SCE",
     "SLERP",
     "TIES",
+    "AdaMerging",
     "ArceeFusion",
     "Breadcrumbs",
+    "ConcreteSubspace",
+    "Consensus",
+    "Distillation",
     "KarcherMean",
+    "LearnedMerging",
     "Linear",
+    "LogitDifference",
     "MergePlan",
+    "Merged",
     "MergingMethod",
     "ModelStock",
+    "ModelTinting",
     "MultiSLERP",
     "NonFiniteMergeWarning",
     "Passthrough",
+    "RelativeRepresentation",
+    "RepresentationSurgery",
     "Rules",
     "Stack",
+    "TallMasks",
     "TaskArithmetic",
+    "TaskStore",
+    "WEMoE",
+    "compress",
+    "logit_arithmetic",
+    "logit_difference",
     "open_checkpoint",
+    "open_store",
     "plan_merge",
+    "relative",
     "stack_layers",
+    "stitch",
     "verify",
 ]
