@@ -1,0 +1,53 @@
+"""What a module inside another gives out, and how to put something behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from accord.errors import ConfigurationError, DataError, suggest
+from accord.merging.learned.batches import call_with
+
+
+def part_of(module: nn.Module, at: str, task: str) -> nn.Module:
+    """Return the module named ``at`` inside the expert of ``task``.
+
+    Raises:
+        ConfigurationError: there is none; the message suggests the nearest.
+    """
+    known = {name: part for name, part in module.named_modules() if name}
+    if at not in known:
+        raise ConfigurationError(f"the expert of {task!r} has no module {at!r}. {suggest(at, known)}")
+    return known[at]
+
+
+def features(module: nn.Module, at: str, batch: Any, task: str) -> Tensor:
+    """Return what the module ``at`` gives out for a batch; with several calls the last.
+
+    Raises:
+        DataError: it was not called, or gives out something else than a tensor.
+    """
+    seen: list[Any] = []
+    hook = part_of(module, at, task).register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    try:
+        call_with(module, batch)
+    finally:
+        hook.remove()
+    if not seen or not isinstance(seen[-1], Tensor):
+        what = f"gives out a {type(seen[-1]).__name__}, not a tensor" if seen else "was not called"
+        raise DataError(f"the module {at!r} of {task!r} {what}; name one that gives out the representation")
+    return seen[-1]
+
+
+def append(module: nn.Module, at: str, extra: nn.Module) -> None:
+    """Put ``extra`` behind the module ``at``."""
+    parent, _, name = at.rpartition(".")
+    setattr(module.get_submodule(parent), name, nn.Sequential(module.get_submodule(at), extra))
+
+
+@torch.no_grad()
+def width_of(module: nn.Module, at: str, batch: Any, task: str) -> int:
+    """Return the size of the last dimension of a representation."""
+    return features(module, at, batch, task).shape[-1]
