@@ -22,13 +22,14 @@ if TYPE_CHECKING:
         reporting,
         sampling,
         sharing,
+        steering,
         steps,
         tasks,
         testing,
         training,
         weighting,
     )
-    from accord.api import MethodComparison, Model, compare, fit, load
+    from accord.api import MethodComparison, Model, compare, fit, front, load
     from accord.engines import backward, gramian, jacobian
     from accord.tasks import Task
 
@@ -43,6 +44,7 @@ _ROOMS = (
     "reporting",
     "sampling",
     "sharing",
+    "steering",
     "steps",
     "tasks",
     "testing",
@@ -56,6 +58,7 @@ _NAMES = {
     "backward": "engines",
     "compare": "api",
     "fit": "api",
+    "front": "api",
     "gramian": "engines",
     "jacobian": "engines",
     "load": "api",
@@ -72,6 +75,7 @@ __all__ = [
     "data",
     "engines",
     "fit",
+    "front",
     "gramian",
     "grouping",
     "jacobian",
@@ -81,6 +85,7 @@ __all__ = [
     "reporting",
     "sampling",
     "sharing",
+    "steering",
     "steps",
     "tasks",
     "testing",

@@ -12,7 +12,8 @@ import numpy as np
 
 from accord.comparing import Crew, begin, parse_compare, run_study
 from accord.errors import ConfigurationError, suggest
-from accord.reporting import comparison_text, verdict_text, write_comparison, write_report
+from accord.reporting import comparison_text, verdict_text, write_comparison, write_front, write_report
+from accord.steering import FrontRun, open_front, parse_front, run_front
 from accord.tasks import Task
 from accord.training import EvaluationSpec, ModelParts, Progress, Result, TextChoice, Trained, TrainingSpec, plan, run
 from accord.training.files import read_json
@@ -26,6 +27,9 @@ _SHORT = {
     "balancing": "balancing.method",
     "balancing_options": "balancing.options",
     "engine": "balancing.engine",
+    "sampling": "sampling.method",
+    "sampling_options": "sampling.options",
+    "sampling_rows": "sampling.rows",
     "conflict": "balancing.conflict",
     "query": "data.query",
     "columns": "data.columns",
@@ -108,7 +112,7 @@ def fit(
         heads: your own modules ``[B, H] -> [B, width]`` by task name.
         progress: receives news.
         trackers: ``"tensorboard"``, ``"trackio"``, ``"mlflow"``.
-        **options: ``sharing``, ``balancing``, ``sharing_options``, ``balancing_options``, ``query``,
+        **options: ``sharing``, ``balancing``, ``sampling``, each with ``..._options``, ``sampling_rows``, ``query``,
             ``columns``, ``non_finite``, ``split``, ``split_column``, ``seed``, and every field of
             :class:`accord.training.TrainingSpec` and :class:`accord.training.EvaluationSpec`.
 
@@ -207,6 +211,57 @@ def compare(
         return MethodComparison({}, directory)
     write_comparison(directory)
     return MethodComparison(outcome.results, directory)
+
+
+def front(
+    table: Any,
+    tasks: Sequence[Task] = (),
+    *,
+    method: str = "cosmos",
+    targets: Sequence[str] = (),
+    points: int = 0,
+    method_options: Mapping[str, Any] | None = None,
+    test: Any = None,
+    text: TextChoice | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    trackers: Iterable[str] = (),
+    **options: Any,
+) -> FrontRun:
+    """Train a whole front in one run, measure it beside balanced and single-task models, and write a page.
+
+    Args:
+        table: what :func:`fit` takes.
+        tasks: what to predict.
+        method: ``"cosmos"``, ``"pa_lo_ra"``, ``"pa_mal"`` or ``"phn"`` make one steerable model; solvers and
+            scalarisations (``"epo"``, ``"linear"``, ...) train one model for each point.
+        targets: columns to predict whose kind is inferred.
+        points: how many evenly spaced preferences are measured, or trained, at least; 0 is the usual number.
+        method_options: the method's constructor arguments.
+        test: a second table that holds the test rows.
+        text: how free text is read, see :func:`fit`.
+        out: the directory; a temporary one when left out.
+        resume: go on with the unfinished front in ``out``.
+        progress: receives news.
+        trackers: mirrors of the history.
+        **options: those of :func:`fit` that describe a run.
+
+    Returns:
+        The front: :meth:`~accord.steering.FrontRun.evaluate` any preference, get its
+        :meth:`~accord.steering.FrontRun.solution`, :meth:`~accord.steering.FrontRun.export` it.
+
+    Raises:
+        ConfigurationError: an unknown option or method.
+        DataError: the table or a label cannot be used.
+        RunError: ``out`` is taken or cannot be written.
+    """
+    section = parse_front({"method": method, "points": points, "options": dict(method_options or {})})
+    what = plan(table, tasks=tasks, targets=targets, options=_changes("front", options), test=test, text=text)
+    directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
+    result = run_front(what, section, directory, resume=resume, progress=progress, trackers=trackers)
+    write_front(result.directory)
+    return open_front(result.directory, text=text)
 
 
 def _changes(function: str, options: Mapping[str, Any]) -> dict[str, Any]:

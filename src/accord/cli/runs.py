@@ -66,8 +66,13 @@ def _divide(targets: Sequence[str]) -> tuple[list[Task], list[str]]:
     return tasks, inferred
 
 
-def show(plan: Plan) -> None:
-    """Print the inferred columns, what nearly gives a target away, and the specification as YAML."""
+def show(plan: Plan, specification: str | None = None) -> None:
+    """Print the inferred columns, what nearly gives a target away, and the specification as YAML.
+
+    Args:
+        plan: of a run.
+        specification: what is printed instead of that of the run alone.
+    """
     from rich.console import Console
 
     from accord.data import find_leakage
@@ -81,7 +86,7 @@ def show(plan: Plan) -> None:
     targets = [column for task in plan.spec.parsed_tasks() for column in task.columns]
     for leak in find_leakage(plan.table, plan.schema, targets):
         print(f"LEAKAGE? {leak}")
-    print(f"\n{plan.spec.to_yaml()}")
+    print(f"\n{specification or plan.spec.to_yaml()}")
 
 
 def write_spec(plan: Plan, path: Path) -> None:

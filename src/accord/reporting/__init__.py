@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from accord.reporting.comparison.page import write_comparison
 from accord.reporting.comparison.text import comparison_text
+from accord.reporting.front.page import write_front
+from accord.reporting.front.text import front_text
 from accord.reporting.verdict import verdict_text
 from accord.reporting.write import write_report
 
-__all__ = ["comparison_text", "verdict_text", "write_comparison", "write_report"]
+__all__ = ["comparison_text", "front_text", "verdict_text", "write_comparison", "write_front", "write_report"]

@@ -81,6 +81,9 @@ class FrontRun:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{directory / RESULTS} is not what Accord wrote: {error!r}") from error
 
+    def __str__(self) -> str:
+        return str(self.results.get("paragraph") or f"a front by {self.method}")
+
     def evaluate(self, preference: Sequence[float] | Tensor) -> Measured:
         """Return losses and metrics with intervals on the live rows: the rows that the points' figures are of.
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from accord.errors import ConfigurationError
-from accord.registry import check_params, snake
+from accord.errors import ConfigurationError, suggest
+from accord.registry import snake
 from accord.steering.methods import GIVEN, is_set, method_class
 from accord.training.strict import decode
 
@@ -43,10 +43,11 @@ class FrontSpec:
 
     def __post_init__(self) -> None:
         cls = method_class(self.method)
+        known = [name for name in inspect.signature(cls).parameters if name not in GIVEN]
         for option in self.options:
-            if option in GIVEN:
-                raise ConfigurationError(f"front.options.{option} follows from the run: leave it out")
-        check_params(cls, self.options)
+            if option not in known:
+                hint = suggest(option, known) if known else "It takes no options."
+                raise ConfigurationError(f"{self.method} has no option {option!r}. {hint}")
         if self.points < 0 or self.points == 1:
             raise ConfigurationError(f"front.points must be at least 2, or 0 for the usual number; got {self.points}")
 
