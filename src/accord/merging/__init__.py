@@ -1,5 +1,6 @@
 """Merging: many checkpoints of one architecture in, one out, block by block."""
 
+from accord.merging.adapters import Adapter, MergedAdapter, adapt, merge_adapters, open_adapter
 from accord.merging.arcee_fusion import ArceeFusion
 from accord.merging.breadcrumbs import Breadcrumbs
 from accord.merging.dare import DARE
@@ -22,8 +23,11 @@ from accord.merging.merge_files import MergePlan, plan_merge
 from accord.merging.merging_method import MergingMethod
 from accord.merging.model_stock import ModelStock
 from accord.merging.multi_slerp import MultiSLERP
+from accord.merging.near_swap import NearSwap
+from accord.merging.nu_slerp import NuSLERP
 from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.passthrough import Passthrough
+from accord.merging.recipe import Job, Recipe, RecipePlan, begin_job, merge_recipe, plan_recipe, read_recipes
 from accord.merging.relative_representation import RelativeRepresentation, relative, stitch
 from accord.merging.sce import SCE
 from accord.merging.slerp import SLERP
@@ -39,32 +43,46 @@ __all__ = [
     "SLERP",
     "TIES",
     "AdaMerging",
+    "Adapter",
     "ArceeFusion",
     "Breadcrumbs",
     "ConcreteSubspace",
     "Distillation",
+    "Job",
     "KarcherMean",
     "LearnedMerging",
     "Linear",
     "LogitDifference",
     "MergePlan",
     "Merged",
+    "MergedAdapter",
     "MergingMethod",
     "ModelStock",
     "ModelTinting",
     "MultiSLERP",
+    "NearSwap",
     "NonFiniteMergeWarning",
+    "NuSLERP",
     "Passthrough",
+    "Recipe",
+    "RecipePlan",
     "RelativeRepresentation",
     "RepresentationSurgery",
     "Rules",
     "Stack",
     "TaskArithmetic",
     "WEMoE",
+    "adapt",
+    "begin_job",
     "logit_arithmetic",
     "logit_difference",
+    "merge_adapters",
+    "merge_recipe",
+    "open_adapter",
     "open_checkpoint",
     "plan_merge",
+    "plan_recipe",
+    "read_recipes",
     "relative",
     "stack_layers",
     "stitch",

@@ -1,0 +1,156 @@
+"""Merge adapters into one adapter: exactly, with their ranks added up, or as near as a stated rank allows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from accord.errors import ConfigurationError, DataError, RunError
+from accord.merging.adapters.factors import Factors
+from accord.merging.adapters.open_adapter import ADAPTER_CONFIG, PREFIX, WEIGHTS, Adapter
+from accord.merging.adapters.products import concatenate, merge_products, truncate
+from accord.merging.linear import Linear
+from accord.merging.merging_method import MergingMethod
+from accord.merging.task_arithmetic import TaskArithmetic
+from accord.merging.writing import explained, write_whole
+
+
+@dataclass(frozen=True)
+class MergedAdapter:
+    """An adapter made of others.
+
+    Attributes:
+        config: its ``adapter_config.json``.
+        tensors: its factors, by PEFT's names.
+        rank: of every module; smaller ones are filled up with zeros.
+        errors: of each module, the length of what the rank leaves out divided by that of the merged change; 0 where
+            nothing is left out.
+        error: the same of all modules together.
+    """
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    rank: int
+    errors: Mapping[str, float]
+    error: float
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``adapter_model.safetensors`` and then ``adapter_config.json`` into a new or empty folder.
+
+        Raises:
+            RunError: it holds something already, or cannot be written.
+        """
+        folder = Path(folder)
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise RunError(f"{folder} is not empty; remove it or choose another folder")
+        write_whole(folder / WEIGHTS[0], save(dict(self.tensors), {"format": "pt"}))
+        write_whole(folder / ADAPTER_CONFIG, (json.dumps(dict(self.config), indent=2) + "\n").encode())
+        return folder
+
+
+def merge_adapters(
+    adapters: Sequence[Adapter], method: MergingMethod, *, rank: int | None = None, dtype: torch.dtype = torch.float32
+) -> MergedAdapter:
+    """Merge the changes that adapters make of one base.
+
+    The change of a module is ``scale B A``, and changes are what is merged, never factors. A weighted sum of changes is
+    written down exactly by stacking the factors, at the sum of the ranks, and ``rank`` makes that smaller: the best
+    approximation of that rank, found without multiplying anything out. Other methods merge the multiplied-out changes,
+    one module at a time, and need a ``rank`` for what comes of it.
+
+    Args:
+        adapters: of the same base.
+        method: :class:`~accord.merging.Linear` and :class:`~accord.merging.TaskArithmetic` are exact; the base of the
+            others is a change of 0.
+        rank: of the result; the sum of the ranks when left out.
+        dtype: of the result. The default keeps the sum exact to its rounding.
+
+    Raises:
+        DataError: DoRA, whose change is no sum; tensors replaced as a whole, which have no change without the base; or
+            modules that do not fit each other.
+        ConfigurationError: a method that needs a rank, and none is given.
+    """
+    if not adapters:
+        raise ConfigurationError("there is no adapter to merge")
+    _check(adapters)
+    exact = isinstance(method, Linear | TaskArithmetic)
+    if not exact and rank is None:
+        raise ConfigurationError(
+            f"what {type(method).__name__} makes of low-rank changes has full rank: give the rank of the result"
+        )
+    method.admit(len(adapters), True)
+    merged: dict[str, tuple[Factors, Tensor, Tensor]] = {}
+    lost: dict[str, tuple[float, float]] = {}
+    for module in dict.fromkeys(module for adapter in adapters for module in adapter.modules):
+        parts = [adapter.modules.get(module) for adapter in adapters]
+        like = next(part for part in parts if part is not None)
+        if exact:
+            assert isinstance(method, Linear | TaskArithmetic)
+            coefficients = method.coefficients(len(adapters), True, None)[1:]
+            left, right = concatenate(parts, coefficients)
+            lost[module] = (0.0, 1.0)
+            if rank is not None:
+                left, right, lost[module] = truncate(left, right, rank)
+        else:
+            assert rank is not None
+            left, right, lost[module] = merge_products(method, module, parts, rank)
+        merged[module] = (like, left, right)
+    width = max(right.shape[0] for _, _, right in merged.values())
+    return _assembled(adapters, merged, lost, width, dtype)
+
+
+def _assembled(
+    adapters: Sequence[Adapter],
+    merged: Mapping[str, tuple[Factors, Tensor, Tensor]],
+    lost: Mapping[str, tuple[float, float]],
+    rank: int,
+    dtype: torch.dtype,
+) -> MergedAdapter:
+    tensors: dict[str, Tensor] = {}
+    for module, (like, left, right) in merged.items():
+        missing = rank - right.shape[0]
+        left = torch.nn.functional.pad(left, (0, missing)).to(dtype)
+        right = torch.nn.functional.pad(right, (0, 0, 0, missing)).to(dtype)
+        flipped = like.kind == "embedding" or like.transposed
+        a, b = (left.T, right.T) if flipped else (right, left)
+        infix, end = ("embedding_", "") if like.kind == "embedding" else ("", ".weight")
+        tensors[f"{PREFIX}{module}.lora_{infix}A{end}"] = a.reshape(rank, *like.a.shape[1:]).contiguous()
+        tensors[f"{PREFIX}{module}.lora_{infix}B{end}"] = b.reshape(-1, rank, *like.b.shape[2:]).contiguous()
+    config = dict(adapters[0].config)
+    config |= {"r": rank, "lora_alpha": rank, "use_rslora": False, "rank_pattern": {}, "alpha_pattern": {}}
+    config |= {"target_modules": sorted(merged), "init_lora_weights": True, "inference_mode": True}
+    whole = sum(size for _, size in lost.values())
+    errors = {module: (gone / size) ** 0.5 if size else 0.0 for module, (gone, size) in lost.items()}
+    total = (sum(gone for gone, _ in lost.values()) / whole) ** 0.5 if whole else 0.0
+    return MergedAdapter(config, tensors, rank, errors, total)
+
+
+def _check(adapters: Sequence[Adapter]) -> None:
+    for adapter in adapters:
+        if any(factors.magnitude is not None for factors in adapter.modules.values()):
+            raise DataError(
+                f"{adapter.label} is a DoRA adapter, whose change is no sum of products; merge it onto its base "
+                "(base+adapter) instead"
+            )
+        if adapter.whole:
+            raise DataError(
+                f"{adapter.label} replaces {next(iter(adapter.whole))} as a whole, which is no change without its "
+                "base; merge it onto its base (base+adapter) instead"
+            )
+    flags = {bool(adapter.config.get("fan_in_fan_out")) for adapter in adapters}
+    bases = {str(adapter.config.get("base_model_name_or_path")) for adapter in adapters}
+    if len(flags) > 1:
+        raise DataError("the adapters differ in fan_in_fan_out: they belong to different bases")
+    if len(bases) > 1 and "None" not in bases:
+        raise DataError(
+            f"the adapters name different bases: {', '.join(sorted(bases))}; correct {ADAPTER_CONFIG} if not"
+        )

@@ -1,0 +1,113 @@
+"""Recipes whose models are all adapters: what comes out is an adapter, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from accord.errors import ConfigurationError
+from accord.merging.adapters.merge_adapters import MergedAdapter, merge_adapters
+from accord.merging.adapters.open_adapter import Adapter
+from accord.merging.merging_method import MergingMethod
+from accord.merging.recipe.card import RECIPE_FILE, recipe_text
+from accord.merging.recipe.dialect import find_dialect, meaningless, own_options
+from accord.merging.recipe.entries import dtype_of
+from accord.merging.recipe.inputs import Inputs
+from accord.merging.recipe.resolved import resolved
+from accord.merging.recipe.schema import Recipe, Source
+from accord.merging.recipe.settings import resolve
+from accord.merging.recipe.translate import Values
+from accord.merging.writing import write_whole
+
+
+@dataclass(frozen=True)
+class AdapterPlan:
+    """A merge of adapters into one, checked; nothing has been written yet.
+
+    Attributes:
+        recipe: what it says.
+        method: what merges.
+        adapters: its inputs.
+        out: the folder of the result.
+        notes: what there is to know.
+        text: the complete recipe.
+    """
+
+    recipe: Recipe
+    method: MergingMethod
+    adapters: tuple[Adapter, ...]
+    out: Path
+    notes: tuple[str, ...]
+    text: str
+
+    @property
+    def rank(self) -> int | None:
+        """Rank of the result where the recipe does not say one, ``None`` where it must."""
+        ranks = [max(factors.rank for factors in adapter.modules.values()) for adapter in self.adapters]
+        return self.recipe.rank or sum(ranks)
+
+    def run(self) -> MergedAdapter:
+        """Merge, and write the adapter, the recipe and a card.
+
+        Raises:
+            RunError: the folder holds something already, or cannot be written.
+        """
+        dtype = dtype_of(self.recipe.dtype) or torch.float32
+        merged = merge_adapters(self.adapters, self.method, rank=self.recipe.rank, dtype=dtype)
+        merged.save(self.out)
+        write_whole(self.out / RECIPE_FILE, self.text.encode())
+        write_whole(self.out / "README.md", _card(self, merged).encode())
+        return merged
+
+
+def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path) -> AdapterPlan | None:
+    """Return the plan if all models are adapters without a base, else ``None``.
+
+    Raises:
+        ConfigurationError: options that an adapter has no use for.
+        DataError: an adapter is damaged or of a kind that cannot be merged.
+    """
+    sources = recipe.slices[0].sources
+    if recipe.sliced or not all(inputs.is_adapter(source.model) for source in sources):
+        return None
+    for name, value in (("tokenizer", recipe.tokenizer), ("chat_template", recipe.chat_template)):
+        if value is not None:
+            raise ConfigurationError(f"an adapter has no {name}: leave it out, or merge base+adapter")
+    method, notes = _method(recipe, sources)
+    text = recipe_text(resolved(recipe, inputs, find_dialect(recipe.method)))
+    opened = tuple(inputs.adapter(source.model) for source in sources)
+    return AdapterPlan(recipe, method, opened, Path(out), tuple(notes), text)
+
+
+def _method(recipe: Recipe, sources: Sequence[Source]) -> tuple[MergingMethod, list[str]]:
+    dialect = find_dialect(recipe.method)
+    scopes: list[Mapping[str, Any]] = [*(source.parameters for source in sources), recipe.parameters]
+    notes = meaningless(recipe.method, [name for scope in scopes for name in scope])
+    if own_options(recipe.method) is not None:
+        shared: dict[str, Any] = dict(recipe.parameters)
+        return dialect.make(Values(shared, [dict(s.parameters) for s in sources], recipe.seed)), notes
+    for scope in scopes:
+        for name, value in scope.items():
+            if isinstance(value, list | Mapping):
+                raise ConfigurationError(f"{name}: gradients and filters are for models; an adapter takes one number")
+    around = (recipe.parameters,)
+    shared = {o.name: resolve(o, around, "", 0.0, "the recipe") for o in dialect.options if not o.each}
+    each = [
+        {o.name: resolve(o, (s.parameters, *around), "", 0.0, str(s.model)) for o in dialect.options if o.each}
+        for s in sources
+    ]
+    return dialect.make(Values(shared, each, recipe.seed)), notes
+
+
+def _card(plan: AdapterPlan, merged: MergedAdapter) -> str:
+    inputs = "\n".join(f"- `{adapter.label}`" for adapter in plan.adapters)
+    exact = "Nothing is lost by the rank." if not merged.error else f"The rank leaves out {merged.error:.2%} (norm)."
+    return (
+        f"---\nlibrary_name: peft\ntags: [merge, accord]\n---\n\n# {plan.out.name}\n\nA LoRA adapter of rank "
+        f"{merged.rank}, merged with Accord by `{plan.recipe.method}` out of:\n\n{inputs}\n\n"
+        f"Changes of the base were merged, not factors. {exact}\n\n```yaml\n{plan.text}```\n"
+    )

@@ -1,0 +1,226 @@
+"""Read recipes: YAML as mergekit writes it, one document or several, every unknown key refused with the nearest one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from accord.errors import ConfigurationError, suggest
+from accord.merging.recipe.reference import Reference, parse_reference
+from accord.merging.recipe.schema import Recipe, Slice, Source, Tokenizer
+from accord.merging.recipe.tokens import parse_tokenizer
+
+TOP = (
+    "models",
+    "slices",
+    "modules",
+    "merge_method",
+    "base_model",
+    "parameters",
+    "name",
+    "dtype",
+    "out_dtype",
+    "tokenizer_source",
+    "tokenizer",
+    "chat_template",
+    "seed",
+    "missing",
+    "extra",
+    "layers",
+    "rank",
+)
+FORMS = ("models", "slices", "modules")
+
+
+def read_recipes(source: str | Path | Mapping[str, Any]) -> list[Recipe]:
+    """Return the recipes of a file, of YAML text, or of a mapping; the last is the one whose result is wanted.
+
+    Raises:
+        ConfigurationError: it is no YAML, or says something no recipe can say.
+    """
+    if isinstance(source, Mapping):
+        return _ordered([_recipe(source)])
+    text = _text(source)
+    try:
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{_called(source)} is no YAML: {error}") from error
+    if not documents:
+        raise ConfigurationError(f"{_called(source)} is empty")
+    return _ordered([_recipe(document) for document in documents])
+
+
+def _text(source: str | Path) -> str:
+    if isinstance(source, str) and "\n" in source:
+        return source
+    try:
+        return Path(source).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"could not read the recipe {source}: {error}") from error
+
+
+def _called(source: str | Path) -> str:
+    return "the recipe" if isinstance(source, str) and "\n" in source else str(source)
+
+
+def _ordered(recipes: list[Recipe]) -> list[Recipe]:
+    """Return recipes so that each comes after those it uses; the one without a name is last."""
+    named = {recipe.name: recipe for recipe in recipes if recipe.name is not None}
+    final = [recipe for recipe in recipes if recipe.name is None] or recipes[-1:]
+    if len(named) + len([r for r in recipes if r.name is None]) < len(recipes):
+        raise ConfigurationError("two recipes of the file have the same name")
+    if len(final) > 1:
+        raise ConfigurationError("of several recipes in a file all but one need a name, by which it uses the others")
+    order: list[Recipe] = []
+
+    def visit(recipe: Recipe, above: tuple[str | None, ...]) -> None:
+        if recipe.name in above:
+            raise ConfigurationError(f"the recipes {', '.join(map(str, above))} use each other in a circle")
+        for reference in recipe.references():
+            if (used := named.get(reference.path)) is not None and used not in order:
+                visit(used, (*above, recipe.name))
+        order.append(recipe)
+
+    visit(final[0], ())
+    if unused := [recipe.name for recipe in recipes if recipe not in order]:
+        raise ConfigurationError(f"the recipe {unused[0]!r} is not used by any other")
+    return order
+
+
+def _recipe(document: Any) -> Recipe:
+    content = _mapping(document, "a recipe", TOP)
+    if "merge_method" not in content:
+        raise ConfigurationError("the recipe has no merge_method, such as linear, slerp or ties")
+    content, parameters = _one_form(content)
+    base = content.get("base_model")
+    missing, extra = content.get("missing", "refuse"), content.get("extra", "refuse")
+    _choice("missing", missing, ("refuse", "base"))
+    _choice("extra", extra, ("refuse", "drop"))
+    return Recipe(
+        method=str(content["merge_method"]),
+        slices=_models(content["models"]) if "models" in content else _slices(content["slices"]),
+        base=None if base is None else parse_reference(base, "base_model"),
+        parameters=parameters,
+        name=None if content.get("name") is None else str(content["name"]),
+        dtype=content.get("out_dtype") or content.get("dtype"),
+        tokenizer=_tokenizer(content),
+        chat_template=content.get("chat_template"),
+        seed=_whole("seed", content.get("seed", 0), 0) or 0,
+        missing=missing,
+        extra=extra,
+        layers=content.get("layers"),
+        rank=_whole("rank", content.get("rank"), 1),
+        raw=document,
+    )
+
+
+def _one_form(content: dict[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return the content with its one module, if it has that, in place, and the parameters of the recipe."""
+    given = [form for form in FORMS if content.get(form)]
+    if len(given) != 1:
+        raise ConfigurationError(f"a recipe has one of models, slices and modules; this has {given or 'none'}")
+    parameters = _parameters(content, "the recipe")
+    if given == ["modules"]:
+        modules = _mapping(content["modules"], "modules", None)
+        if len(modules) != 1:
+            raise ConfigurationError(
+                f"modules: {', '.join(modules)}: merge them by `models`, which takes all of a model's stacks of "
+                "layers, or cut one of them by `slices` and `layers: NAME`"
+            )
+        (module,) = modules.values()
+        inner = _mapping(module, "a module", ("models", "slices", "parameters"))
+        parameters = {**parameters, **_parameters(inner, "the module")}
+        content = {**content, **{form: inner[form] for form in ("models", "slices") if form in inner}}
+        if len([form for form in ("models", "slices") if content.get(form)]) != 1:
+            raise ConfigurationError("a module has either models or slices")
+    return {key: value for key, value in content.items() if value is not None}, parameters
+
+
+def _models(value: Any) -> tuple[Slice, ...]:
+    sources = []
+    for place, item in enumerate(_list(value, "models")):
+        where = f"models[{place}]"
+        entry = _mapping({"model": item} if isinstance(item, str) else item, where, ("model", "parameters"))
+        sources.append(Source(parse_reference(entry.get("model"), where), None, _parameters(entry, where)))
+    return (Slice(tuple(sources)),)
+
+
+def _slices(value: Any) -> tuple[Slice, ...]:
+    slices = []
+    for place, item in enumerate(_list(value, "slices")):
+        where = f"slices[{place}]"
+        entry = _mapping(item, where, ("sources", "base_model", "parameters", "residual_weight"))
+        if entry.get("residual_weight") is not None:
+            raise ConfigurationError(
+                f"{where}: residual_weight is not supported; scale o_proj and down_proj by filters"
+            )
+        base = entry.get("base_model")
+        slices.append(
+            Slice(
+                tuple(
+                    _source(source, f"{where}.sources[{n}]")
+                    for n, source in enumerate(_list(entry.get("sources"), f"{where}.sources"))
+                ),
+                None if base is None else parse_reference(base, where),
+                _parameters(entry, where),
+            )
+        )
+    return tuple(slices)
+
+
+def _source(item: Any, where: str) -> Source:
+    entry = _mapping(item, where, ("model", "layer_range", "parameters"))
+    layers = entry.get("layer_range")
+    pair = layers if isinstance(layers, Sequence) and len(layers) == 2 else (None, None)
+    first, end = pair
+    if type(first) is not int or type(end) is not int or not 0 <= first < end:
+        raise ConfigurationError(f"{where}: layer_range is [first, last], the last not included; got {layers!r}")
+    return Source(parse_reference(entry.get("model"), where), (first, end), _parameters(entry, where))
+
+
+def _tokenizer(content: Mapping[str, Any]) -> Tokenizer | None:
+    source, tokenizer = content.get("tokenizer_source"), content.get("tokenizer")
+    if source is not None and tokenizer is not None:
+        raise ConfigurationError("a recipe has either tokenizer_source or tokenizer, which has a source of its own")
+    if source is not None:
+        return parse_tokenizer({"source": source})
+    return None if tokenizer is None else parse_tokenizer(tokenizer)
+
+
+def _parameters(entry: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    return _mapping(entry.get("parameters") or {}, f"parameters of {where}", None)
+
+
+def _mapping(value: Any, where: str, keys: Sequence[str] | None) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{where} is a mapping of keys and values; got {value!r}")
+    for key in value:
+        if keys is not None and key not in keys:
+            raise ConfigurationError(f"{where} has no key {key!r}. {suggest(str(key), keys)}")
+    return {str(key): entry for key, entry in value.items()}
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise ConfigurationError(f"{where} is a list of one entry or more; got {value!r}")
+    return value
+
+
+def _choice(key: str, value: Any, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{key} is one of {', '.join(choices)}; got {value!r}")
+
+
+def _whole(key: str, value: Any, least: int) -> int | None:
+    if value is not None and (type(value) is not int or value < least):
+        raise ConfigurationError(f"{key} is a whole number of {least} or more; got {value!r}")
+    return value
+
+
+def references_in(recipes: Sequence[Recipe]) -> list[Reference]:
+    """Return every model of several recipes that is none of their own results."""
+    own = {recipe.name for recipe in recipes if recipe.name is not None}
+    return list(dict.fromkeys(r for recipe in recipes for r in recipe.references() if r.path not in own))
