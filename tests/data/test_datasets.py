@@ -152,7 +152,8 @@ def test_a_file_put_there_by_hand_is_used(tmp_path: Path) -> None:
 
 
 def test_the_registry_is_complete() -> None:
-    assert list(DATASETS) == ["census-income", "adult", "fashion-mnist", "qm9", "movielens-100k", "yeast"]
+    overlaid = ["multi-mnist", "multi-fashion", "multi-fashion-and-mnist", "multi-mnist-3"]
+    assert list(DATASETS) == ["census-income", "adult", "fashion-mnist", *overlaid, "qm9", "movielens-100k", "yeast"]
     for name, entry in DATASETS.items():
         assert name == entry.name and entry.description and entry.licence and entry.citation and entry.tasks
         assert entry.rows > 0 and entry.columns > 0 and entry.homepage.startswith("https://")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 from accord.data.datasets import readers
 from accord.data.datasets.entry import Dataset, File
 
 _UCI = "CC BY 4.0"
 _FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+Reader = Callable[[Path], dict[str, Any]]
 _LIBSVM = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multilabel"
 
 CENSUS_INCOME = Dataset(
@@ -64,6 +70,66 @@ FASHION_MNIST = Dataset(
     read=readers.fashion_mnist,
 )
 
+_MNIST_FILES = tuple(
+    File(f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}-ubyte.gz", f"md5:{md5}", size, "mnist-")
+    for name, md5, size in (
+        ("train-images-idx3", "f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
+        ("train-labels-idx1", "d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+        ("t10k-images-idx3", "9fb629c4189551a2d022fa330f9573f3", 1_648_877),
+        ("t10k-labels-idx1", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
+    )
+)
+_FASHION_FILES = tuple(replace(file, prefix="fashion-") for file in FASHION_MNIST.files)
+_OVERLAID = "Sabour, S., Frosst, N. and Hinton, G. (2017). Dynamic Routing Between Capsules. NIPS 30; as in " + (
+    "Sener, O. and Koltun, V. (2018). Multi-Task Learning as Multi-Objective Optimization. NeurIPS 31"
+)
+_MNIST_TERMS = "MNIST: CC BY-SA 3.0"
+
+
+def _overlaid(
+    name: str, title: str, what: str, tasks: tuple[str, ...], licence: str, files: tuple[File, ...], read: Reader
+) -> Dataset:
+    return Dataset(
+        name=name,
+        title=title,
+        description=f"{what} on a canvas of 36 by 36 grey pixels, the brighter pixel on top; which is where?",
+        rows=70_000,
+        columns=36 * 36 + len(tasks),
+        tasks=dict.fromkeys(tasks, "multiclass"),
+        licence=licence,
+        citation=_OVERLAID,
+        homepage="https://arxiv.org/abs/1710.09829",
+        files=files,
+        read=read,
+    )
+
+
+_PAIR = ("left", "right")
+OVERLAID = (
+    _overlaid("multi-mnist", "MultiMNIST", "Two digits", _PAIR, _MNIST_TERMS, _MNIST_FILES, readers.multi_mnist),
+    _overlaid(
+        "multi-fashion", "Multi-Fashion", "Two pieces of clothing", _PAIR, "MIT", _FASHION_FILES, readers.multi_fashion
+    ),
+    _overlaid(
+        "multi-fashion-and-mnist",
+        "Multi-Fashion-and-MNIST",
+        "A digit and a piece of clothing",
+        _PAIR,
+        f"{_MNIST_TERMS}; Fashion-MNIST: MIT",
+        (*_MNIST_FILES, *_FASHION_FILES),
+        readers.multi_fashion_and_mnist,
+    ),
+    _overlaid(
+        "multi-mnist-3",
+        "MultiMNIST of three",
+        "Three digits",
+        (*_PAIR, "bottom"),
+        _MNIST_TERMS,
+        _MNIST_FILES,
+        readers.multi_mnist_3,
+    ),
+)
+
 QM9 = Dataset(
     name="qm9",
     title="QM9",
@@ -115,5 +181,5 @@ YEAST = Dataset(
 )
 
 DATASETS: dict[str, Dataset] = {
-    entry.name: entry for entry in (CENSUS_INCOME, ADULT, FASHION_MNIST, QM9, MOVIELENS_100K, YEAST)
+    entry.name: entry for entry in (CENSUS_INCOME, ADULT, FASHION_MNIST, *OVERLAID, QM9, MOVIELENS_100K, YEAST)
 }

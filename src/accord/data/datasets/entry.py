@@ -17,16 +17,18 @@ class File:
         checksum: ``"sha256:..."`` or ``"md5:..."`` as published or independently confirmed; empty where none is known.
             Then the first download is trusted and recorded, and every later one must equal it.
         size: bytes; 0 where unknown.
+        prefix: of the file name in the cache, where two sources give their files the same names.
     """
 
     url: str
     checksum: str = ""
     size: int = 0
+    prefix: str = ""
 
     @property
     def name(self) -> str:
         """The file name in the cache."""
-        return self.url.rsplit("/", 1)[-1]
+        return self.prefix + self.url.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True)

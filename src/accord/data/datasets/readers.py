@@ -8,6 +8,7 @@ import io
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,26 @@ def qm9(folder: Path) -> dict[str, Any]:
     from accord.data.sources.delimited import delimited
 
     return {"train": delimited(folder / "qm9.csv")}
+
+
+def multi_mnist(folder: Path) -> dict[str, Any]:
+    """MultiMNIST: two digits on a canvas."""
+    return _overlaid(folder, ("mnist-", "mnist-"))
+
+
+def multi_fashion(folder: Path) -> dict[str, Any]:
+    """Multi-Fashion: two pieces of clothing on a canvas."""
+    return _overlaid(folder, ("fashion-", "fashion-"))
+
+
+def multi_fashion_and_mnist(folder: Path) -> dict[str, Any]:
+    """A digit and a piece of clothing on a canvas."""
+    return _overlaid(folder, ("mnist-", "fashion-"))
+
+
+def multi_mnist_3(folder: Path) -> dict[str, Any]:
+    """Three digits on a canvas."""
+    return _overlaid(folder, ("mnist-", "mnist-", "mnist-"))
 
 
 def movielens_100k(folder: Path) -> dict[str, Any]:
@@ -125,21 +146,32 @@ def _images(folder: Path, part: str) -> Any:
 
 
 def idx(path: Path) -> np.ndarray:
-    """Read an IDX file of bytes: two zeros, type 8, the number of dimensions, their sizes, then the values.
+    """Read an IDX file of bytes, packed by gzip or not: two zeros, type 8, the number of dimensions, sizes, values.
 
     Raises:
         DataError: it is damaged.
     """
     try:
-        with gzip.open(path) as stream:
-            raw = stream.read()
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
         zero, kind, ndim = struct.unpack_from(">HBB", raw)
         shape = struct.unpack_from(f">{ndim}I", raw, 4)
         if zero or kind != 8:
             raise ValueError("not an IDX file of bytes")
         return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(shape)
-    except (OSError, EOFError, struct.error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it to download it again") from error
+
+
+def _overlaid(folder: Path, prefixes: Sequence[str]) -> dict[str, Any]:
+    from accord.data.datasets.overlay import overlay, read_pictures
+
+    found = {}
+    # As many canvases as the sources have pictures; training pictures make training canvases only.
+    for part, name, seed in (("train", "train", 0), ("test", "t10k", 1)):
+        sources = [read_pictures(folder, name, prefix) for prefix in prefixes]
+        found[part] = _memory(overlay(sources, len(sources[0].images), seed=seed).columns())
+    return found
 
 
 def _svm(path: Path, features: int, labels: int) -> Any:
