@@ -3,8 +3,10 @@
 from accord.merging.adapters import Adapter, MergedAdapter, adapt, merge_adapters, open_adapter
 from accord.merging.arcee_fusion import ArceeFusion
 from accord.merging.breadcrumbs import Breadcrumbs
+from accord.merging.consensus import Consensus
 from accord.merging.dare import DARE
 from accord.merging.della import DELLA
+from accord.merging.emr import EMR
 from accord.merging.entry import Rules
 from accord.merging.in_memory import NonFiniteMergeWarning
 from accord.merging.karcher import KarcherMean
@@ -32,13 +34,16 @@ from accord.merging.relative_representation import RelativeRepresentation, relat
 from accord.merging.sce import SCE
 from accord.merging.slerp import SLERP
 from accord.merging.stack_layers import Stack, stack_layers
+from accord.merging.tall_masks import TallMasks
 from accord.merging.task_arithmetic import TaskArithmetic
+from accord.merging.task_store import TaskStore, compress, open_store
 from accord.merging.ties import TIES
 
 __all__ = [
     "ATLAS",
     "DARE",
     "DELLA",
+    "EMR",
     "SCE",
     "SLERP",
     "TIES",
@@ -47,6 +52,7 @@ __all__ = [
     "ArceeFusion",
     "Breadcrumbs",
     "ConcreteSubspace",
+    "Consensus",
     "Distillation",
     "Job",
     "KarcherMean",
@@ -70,16 +76,20 @@ __all__ = [
     "RepresentationSurgery",
     "Rules",
     "Stack",
+    "TallMasks",
     "TaskArithmetic",
+    "TaskStore",
     "WEMoE",
     "adapt",
     "begin_job",
+    "compress",
     "logit_arithmetic",
     "logit_difference",
     "merge_adapters",
     "merge_recipe",
     "open_adapter",
     "open_checkpoint",
+    "open_store",
     "plan_merge",
     "plan_recipe",
     "read_recipes",
