@@ -18,6 +18,7 @@ VERBS = {
     "compare": "Compare methods under the same conditions, against tuned plain weights.",
     "explore": "Steer a front in the browser: preference in, metrics out, export.",
     "front": "Train a whole front in one run: every compromise, and what each costs.",
+    "merge": "Merge checkpoints, or LoRA adapters, into one.",
     "predict": "Apply a run to another table.",
     "report": "Write a run's report again, as one HTML file.",
     "methods": "List the methods, or explain one.",

@@ -35,6 +35,19 @@ def parse_settings(words: Iterable[str] | None, option: str = "--set") -> dict[s
     return settings
 
 
+def parse_size(word: str, option: str) -> int:
+    """Return the bytes of ``600MB``, ``2GB`` or ``1.5 GiB``; a bare number is one of megabytes.
+
+    Raises:
+        ConfigurationError: it is no size.
+    """
+    units = {"": 10**6, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 1 << 20, "GIB": 1 << 30}
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", word.strip())
+    if found is None or found[2].upper() not in units or not float(found[1]):
+        raise ConfigurationError(f"{option} {word!r} is no size; write 600MB or 2GB")
+    return int(float(found[1]) * units[found[2].upper()])
+
+
 def free_directory(source: str, parent: Path = Path("runs")) -> Path:
     """Return ``runs/<name of the source>``, with a number behind it when that is taken."""
     stem = Path(source).stem

@@ -1,0 +1,159 @@
+"""What ``accord merge`` does: plans are shown, checked against the disk, and run one after the other."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from accord.cli.output import format_seconds, print_json
+from accord.cli.transfer import make_transfer
+from accord.errors import RunError
+from accord.merging import Job, Recipe, RecipePlan, begin_job
+from accord.merging.estimate import estimate
+from accord.merging.recipe.adapter_plan import AdapterPlan
+
+SHOWN_METHODS = 4
+Plan = RecipePlan | AdapterPlan
+
+
+def begin(recipe: Path, out: Path, **options: Any) -> Job:
+    """Read the recipe; see :func:`accord.merging.begin_job`."""
+    return begin_job(recipe, out, **options)
+
+
+def show(job: Job, *, as_json: bool) -> None:
+    """Print what would be done; steps whose inputs are still to be made are only named."""
+    facts = [_facts(job.plan(recipe)) if job.ready(recipe) else _later(job, recipe) for recipe in job.recipes]
+    if as_json:
+        print_json(facts[0] if len(facts) == 1 else {"steps": facts})
+    else:
+        print("\n\n".join(_text(each) for each in facts))
+
+
+def execute(job: Job, *, report: bool, as_json: bool) -> None:
+    """Run all steps and print the folder of the result."""
+    done = []
+    for recipe in job.recipes:
+        if job.finished(recipe):
+            _say(f"{job.folder_of(recipe)} is there already")
+            continue
+        plan = job.plan(recipe)
+        facts = _facts(plan)
+        _say(_text(facts))
+        started = time.monotonic()
+        _run(plan)
+        if report and isinstance(plan, RecipePlan) and recipe is job.recipes[-1]:
+            from accord.reporting import write_merge
+
+            _say("looking at what was merged")
+            facts["report"] = str(write_merge(plan))
+        done.append({**facts, "seconds": time.monotonic() - started})
+        _say(f"merged in {format_seconds(time.monotonic() - started)}")
+    if as_json:
+        print_json(done[0] if len(done) == 1 else {"steps": done})
+    else:
+        print(job.out)
+
+
+def _run(plan: Plan) -> None:
+    if isinstance(plan, AdapterPlan):
+        merged = plan.run()
+        lost = f", the rank leaves out {merged.error:.2%} of the merged change (norm)" if merged.error else ", exactly"
+        _say(f"an adapter of rank {merged.rank}{lost}")
+        return
+    _check_disk(plan)
+    try:
+        with make_transfer(plan.out.name) as progress:
+            plan.run(progress)
+    except KeyboardInterrupt:
+        _say("what was finished is kept; the same command goes on from there")
+        raise
+
+
+def _check_disk(plan: RecipePlan) -> None:
+    there = sum(file.stat().st_size for file in plan.out.glob("*.safetensors")) if plan.out.is_dir() else 0
+    free, needed = _free(plan.out), plan.merge.bytes_out - there
+    if free is not None and free < needed:
+        raise RunError(f"{plan.out} needs {_bytes(needed)} of disk, and {_bytes(free)} are free")
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    if isinstance(plan, AdapterPlan):
+        return {
+            "out": str(plan.out),
+            "what": f"{plan.recipe.method} of {len(plan.adapters)} adapters into one",
+            "models": [adapter.label for adapter in plan.adapters],
+            "methods": {repr(plan.method): len({m for adapter in plan.adapters for m in adapter.modules})},
+            "rank": plan.rank,
+            "notes": list(plan.notes),
+        }
+    merge = plan.merge
+    return {
+        "out": str(plan.out),
+        "what": merge.title,
+        "models": [model.label for model in plan.models],
+        "methods": dict(plan.methods),
+        "tensors": len(merge.entries),
+        "dtypes": sorted({str(entry.dtype).removeprefix("torch.") for entry in merge.entries}),
+        "files": len(merge.shards),
+        "bytes_in": merge.bytes_in,
+        "bytes_out": merge.bytes_out,
+        "disk_free": _free(plan.out),
+        "memory": merge.memory,
+        "threads": merge.threads,
+        "seconds_about": estimate(merge.entries, merge.threads),
+        "notes": list(plan.notes),
+    }
+
+
+def _later(job: Job, recipe: Recipe) -> dict[str, Any]:
+    used = [r.path for r in recipe.references() if r.path in job.made()]
+    what = f"{recipe.method}, planned when {', '.join(used)} is made"
+    return {"out": str(job.folder_of(recipe)), "what": what, "models": [str(r) for r in recipe.references()]}
+
+
+def _text(facts: dict[str, Any]) -> str:
+    lines = [facts["what"], f"  to       {facts['out']}"]
+    methods = list(facts.get("methods", {}).items())
+    lines += [f"  method   {name}  ({count} tensors)" for name, count in methods[:SHOWN_METHODS]]
+    if len(methods) > SHOWN_METHODS:
+        rest = sum(count for _, count in methods[SHOWN_METHODS:])
+        lines.append(f"           and {len(methods) - SHOWN_METHODS} more settings of it  ({rest} tensors)")
+    if "rank" in facts:
+        lines.append(f"  rank     {facts['rank']} at most")
+    if "bytes_in" in facts:
+        threads = f"{facts['threads']} thread{'s' if facts['threads'] > 1 else ''}"
+        files = f"{facts['files']} file{'s' if facts['files'] > 1 else ''}"
+        free = f", {_bytes(facts['disk_free'])} free" if facts["disk_free"] is not None else ""
+        lines += [
+            f"  reads    {_bytes(facts['bytes_in'])} of {len(facts['models'])} models",
+            f"  writes   {_bytes(facts['bytes_out'])} in {files}, {', '.join(facts['dtypes'])}{free}",
+            f"  memory   at most {_bytes(facts['memory'])} besides the page cache, {threads}",
+            f"  time     {_about(facts['seconds_about'])}",
+        ]
+    return "\n".join([*lines, *(f"  note     {note}" for note in facts.get("notes", ()))])
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return "not foretold: the method decomposes matrices"
+    return f"about {format_seconds(max(seconds, 1.0))}, if reading is no slower than the arithmetic"
+
+
+def _free(out: Path) -> int | None:
+    place = next((folder for folder in (out, *out.absolute().parents) if folder.is_dir()), None)
+    return shutil.disk_usage(place).free if place is not None else None
+
+
+def _bytes(size: float) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size:.0f} B"
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
