@@ -6,10 +6,14 @@ from accord.merging.breadcrumbs import Breadcrumbs
 from accord.merging.consensus import Consensus
 from accord.merging.dare import DARE
 from accord.merging.della import DELLA
+from accord.merging.doge import DOGE
 from accord.merging.emr import EMR
 from accord.merging.entry import Rules
 from accord.merging.in_memory import NonFiniteMergeWarning
+from accord.merging.iso_c import IsoC
+from accord.merging.iso_cts import IsoCTS
 from accord.merging.karcher import KarcherMean
+from accord.merging.knots import KnOTS
 from accord.merging.learned.ada_merging import AdaMerging
 from accord.merging.learned.atlas import ATLAS
 from accord.merging.learned.concrete import ConcreteSubspace
@@ -29,6 +33,7 @@ from accord.merging.near_swap import NearSwap
 from accord.merging.nu_slerp import NuSLERP
 from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.passthrough import Passthrough
+from accord.merging.pcb import PCB
 from accord.merging.recipe import Job, Recipe, RecipePlan, begin_job, merge_recipe, plan_recipe, read_recipes
 from accord.merging.relative_representation import RelativeRepresentation, relative, stitch
 from accord.merging.sce import SCE
@@ -38,15 +43,20 @@ from accord.merging.tall_masks import TallMasks
 from accord.merging.task_arithmetic import TaskArithmetic
 from accord.merging.task_store import TaskStore, compress, open_store
 from accord.merging.ties import TIES
+from accord.merging.tsv_merge import TSVMerge
+from accord.merging.wudi import WUDI
 
 __all__ = [
     "ATLAS",
     "DARE",
     "DELLA",
+    "DOGE",
     "EMR",
+    "PCB",
     "SCE",
     "SLERP",
     "TIES",
+    "WUDI",
     "AdaMerging",
     "Adapter",
     "ArceeFusion",
@@ -54,8 +64,11 @@ __all__ = [
     "ConcreteSubspace",
     "Consensus",
     "Distillation",
+    "IsoC",
+    "IsoCTS",
     "Job",
     "KarcherMean",
+    "KnOTS",
     "LearnedMerging",
     "Linear",
     "LogitDifference",
@@ -76,6 +89,7 @@ __all__ = [
     "RepresentationSurgery",
     "Rules",
     "Stack",
+    "TSVMerge",
     "TallMasks",
     "TaskArithmetic",
     "TaskStore",

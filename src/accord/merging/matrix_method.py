@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -13,30 +13,66 @@ from torch import Tensor
 from accord.errors import ConfigurationError
 from accord.merging.block import Block
 from accord.merging.merging_method import MergingMethod
-from accord.merging.survey import Survey
+
+Others = Literal["mean", "base"]
+
+
+class Deltas(Sequence[Tensor]):
+    """The task vectors of a matrix, ``[m, k]`` each in float64: made anew whenever one is asked for, never held."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+
+    def __len__(self) -> int:
+        return self.block.count
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        model = self.block.model(index)
+        base = self.block.base()
+        delta = model.to(torch.float64, copy=True).sub_(base)
+        # Masks of -inf, or of NaN, in both are no difference.
+        delta.masked_fill_((model == base) | (model.isnan() & base.isnan()), 0.0)
+        if not torch.isfinite(delta).all():
+            name = self.block.name
+            raise ConfigurationError(
+                f"the task vector of model {index} has numbers in {name} that are not finite, and a matrix with such "
+                f"numbers has no singular vectors; mend that checkpoint, or give exclude=['{name}']"
+            )
+        return delta.view(self.block.shape)
 
 
 class MatrixMethod(MergingMethod):
     """A method for the task vectors of matrices, which it sees whole and in float64, such as one by singular vectors.
 
-    Tensors that are no matrices (biases, norms, convolutions), or that ``exclude`` names, get the mean of the task
-    vectors, block by block as ever. A tensor in which all task vectors are 0 stays that of the base.
+    What is no matrix (biases, norms, convolutions), or is named by ``exclude``, is merged as ``others`` says, block by
+    block as ever. A tensor in which all task vectors are 0 stays that of the base.
 
     Attributes:
-        exclude: patterns of tensors that are averaged though they are matrices, as ``"*embed*"``: rows of an embedding
-            are looked up and never multiplied, so that their singular vectors mean little.
+        exclude: patterns of tensors that are treated as others though they are matrices, as ``"*embed*"``: rows of an
+            embedding are looked up and never multiplied, so that their singular vectors mean little.
+        others: ``"mean"``, the mean of the task vectors; or ``"base"``, nothing is added.
         scale: factor of every merged task vector.
     """
 
-    exclude: Sequence[str] = ()
-    scale: float = 1.0
+    exclude: Sequence[str]
+    others: Others
+    scale: float
 
     @abstractmethod
-    def merge_matrices(self, deltas: Sequence[Tensor]) -> Tensor:
+    def merge_matrices(self, deltas: Sequence[Tensor], found: Any) -> Tensor:
         """Return the merged task vector ``[m, k]``, unscaled.
 
         Args:
-            deltas: the task vectors, ``[m, k]`` each, float64, finite and not all 0. They may be overwritten.
+            deltas: the task vectors, ``[m, k]`` each, float64, finite and not all 0; new tensors whenever asked for.
+            found: the survey's.
         """
 
     @abstractmethod
@@ -47,26 +83,19 @@ class MatrixMethod(MergingMethod):
         """Return whether a tensor is merged as a matrix."""
         return len(shape) == 2 and min(shape) > 1 and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
 
-    def survey(self, models: int, elements: int, based: bool) -> Survey | None:
-        return None
-
     def combine(self, block: Block, found: Any) -> Tensor:
-        deltas = [block.delta(index) for index in range(block.count)]
         merged = block.buffer("merged").zero_()
         if not self.is_matrix(block.name, block.shape):
-            for delta in deltas:
-                merged.add_(delta, alpha=self.scale / block.count)
-        elif any(bool(delta.any()) for delta in deltas):
-            _check_finite(block.name, deltas)
-            whole = [delta.view(block.shape).to(torch.float64, copy=True) for delta in deltas]
-            merged.copy_(self.merge_matrices(whole).reshape(-1)).mul_(self.scale)
+            for index in range(block.count if self.others == "mean" else 0):
+                merged.add_(block.delta(index), alpha=self.scale / block.count)
+            return merged.add_(block.base())
+        deltas = Deltas(block)
+        if any(bool(delta.any()) for delta in deltas):
+            merged.copy_(self.merge_matrices(deltas, found).reshape(-1)).mul_(self.scale)
         return merged.add_(block.base())
 
 
-def _check_finite(name: str, deltas: Sequence[Tensor]) -> None:
-    for index, delta in enumerate(deltas):
-        if not torch.isfinite(delta).all():
-            raise ConfigurationError(
-                f"the task vector of model {index} has numbers in {name} that are not finite, and a matrix with such "
-                f"numbers has no singular vectors; mend that checkpoint, or average the tensor by exclude=['{name}']"
-            )
+def check_others(others: str) -> None:
+    """Raise a :class:`ConfigurationError` unless ``others`` says what to do with other tensors."""
+    if others not in ("mean", "base"):
+        raise ConfigurationError(f"others is 'mean' or 'base'; got {others!r}")

@@ -38,8 +38,8 @@ def per_thread(entries: Sequence[Entry]) -> int:
 
 
 def _matrix_bytes(method: MatrixMethod, entry: Entry) -> int:
-    # Task vectors, base, model, what is merged and what it is stored as; then what the method itself makes.
-    buffers = (len(entry.models) + 4) * entry.elements * entry.arithmetic.itemsize
+    # Base, model, what is merged and what it is stored as; then what the method itself makes.
+    buffers = 4 * entry.elements * entry.arithmetic.itemsize
     rows, columns = entry.shape
     return buffers + 8 * method.work(rows, columns, len(entry.models))
 
