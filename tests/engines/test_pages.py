@@ -7,6 +7,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+import accord
+from accord.engines._pages import rows_apart
 
 # A heap that grows by 48 MiB and shrinks again, as under a backward, and how many pages the kernel hands over for that
 # (it takes some 12,000 to fill it once).
@@ -35,3 +39,21 @@ def test_freed_memory_is_not_asked_for_again() -> None:
 def _faults(*, keep: bool) -> int:
     program = PROGRAM.format(keep=keep)
     return int(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.parametrize("width", [0, 5, 1024, 2**22])
+def test_rows_do_not_start_at_the_same_place_of_a_page(width: int) -> None:
+    rows = rows_apart(4, width, torch.float32, torch.device("cpu"))
+    assert rows.shape == (4, width)
+    assert not rows.any()
+    assert width == 0 or rows.stride(0) * 4 % 4096
+    rows[1] = torch.arange(width)
+    assert torch.equal(rows.view(4, width, 1)[1, :, 0], torch.arange(width).float())
+    assert not rows[[0, 2, 3]].any()
+
+
+def test_a_jacobian_that_is_asked_for_is_contiguous() -> None:
+    weight = torch.randn(8, 1024, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    found = accord.jacobian([(weight * factor).sum() for factor in (1.0, 2.0)], [weight], engine="loop")
+    assert found.is_contiguous()
+    assert torch.equal(found, torch.tensor([[1.0], [2.0]]).expand(2, 8192))

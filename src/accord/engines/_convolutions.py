@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from accord.engines._costs import cheapest
 from accord.engines._layers import Product, scaled_rows
-from accord.engines._pages import zeros
+from accord.engines._pages import rows_apart
 from accord.engines._samples import Rows
 
 # Numbers in patches that are formed at a time, so that they stay in the processor's cache.
@@ -45,7 +45,8 @@ class Convolution(Product):
     def rows(self) -> Tensor:
         if self.patched:
             return self._by_patches()
-        found = self.gradient.new_zeros(len(self.samples.sizes), *self.shape)
+        found = rows_apart(len(self.samples.sizes), self.shape.numel(), self.gradient.dtype, self.gradient.device)
+        found = found.view(-1, *self.shape)
         inputs = self.samples.pieces(self.node._saved_input)  # pyright: ignore[reportAttributeAccessIssue]
         for out, mine, gradient in zip(found, inputs, self.samples.pieces(self.gradient), strict=True):
             if len(mine):
@@ -70,7 +71,7 @@ class Convolution(Product):
         gradient = self.gradient.flatten(2)
         count, outer, places = gradient.shape
         inner = self.shape[1:].numel()
-        found = zeros(count, outer * inner, gradient.dtype, gradient.device).view(count, outer, inner)
+        found = rows_apart(count, outer * inner, gradient.dtype, gradient.device).view(count, outer, inner)
         step = max(1, _CACHED // (inner * places))
         for start in range(0, count, step):
             part = slice(start, start + step)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from accord.engines._costs import Way
-from accord.engines._pages import zeros
+from accord.engines._pages import rows_apart
 from accord.engines._products import products, wide
 from accord.engines._rows import combine
 from accord.engines._samples import Rows
@@ -138,7 +138,7 @@ class Linear(Product):
 def by_task(left: Tensor, right: Tensor, tasks: Rows) -> Tensor:
     """Return ``[T, a, b]``, the products ``left.T @ right`` of ``left [R, a]`` and ``right [R, b]`` by task."""
     count, width = len(tasks.sizes), left.shape[1] * right.shape[1]
-    found = zeros(count, width, left.dtype, left.device).view(count, left.shape[1], right.shape[1])
+    found = rows_apart(count, width, left.dtype, left.device).view(count, left.shape[1], right.shape[1])
     if tasks.even:
         return torch.bmm(left.unflatten(0, (-1, tasks.even)).mT, right.unflatten(0, (-1, tasks.even)), out=found)
     for out, a, b in zip(found, tasks.pieces(left), tasks.pieces(right), strict=True):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from accord.engines._pages import rows_apart
 from accord.engines._products import products, wide
 
 # Gradients of one weight that exist at a time.
@@ -66,7 +67,7 @@ def linear_by_weights(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
     gramian = torch.zeros(count, count, dtype=torch.float64, device=wide(inputs.device))
     for start in range(0, outer, width):
         stop = min(start + width, outer)
-        buffer = inputs.new_empty(count, inner, stop - start)
+        buffer = rows_apart(count, inner * (stop - start), inputs.dtype, inputs.device).view(count, inner, -1)
         for row, gradient in zip(buffer, gradients, strict=True):
             torch.mm(inputs.T, gradient[:, start:stop], out=row)
         gramian += products([buffer.flatten(1)])

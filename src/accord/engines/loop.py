@@ -21,7 +21,7 @@ class Loop(Engine):
     def differentiate(self, problem: Problem) -> Rows:
         objectives, shared = problem.objectives, problem.shared
         parts = columns(shared)
-        whole = empty_rows(len(objectives.names), shared)
+        whole = empty_rows(len(objectives.names), shared, inner=not problem.rows)
         reached = [False] * len(shared)
         heads: list[tuple[Tensor | None, ...]] = [()] * len(objectives.names)
         started = objectives.started()
