@@ -36,6 +36,7 @@ SHORTHANDS = {
     "sharing": "model.sharing",
     "balancing": "balancing.method",
     "engine": "balancing.engine",
+    "sampling": "sampling.method",
     "conflict": "balancing.conflict",
     "epochs": "training.epochs",
     "batch_size": "training.batch_size",
@@ -69,6 +70,7 @@ def fit(
     sharing: Annotated[str | None, METHOD] = None,
     balancing: Annotated[str | None, METHOD] = None,
     engine: Annotated[str | None, METHOD] = None,
+    sampling: Annotated[str | None, METHOD] = None,
     conflict: Annotated[str | None, METHOD] = None,
     epochs: Annotated[int | None, BUDGET] = None,
     batch_size: Annotated[int | None, BUDGET] = None,
@@ -98,6 +100,7 @@ def fit(
         sharing: which weights are shared; see accord methods --room sharing.
         balancing: who gets to move them; see accord methods --room weighting and --room aggregation.
         engine: how gradients of single tasks are computed: auto, loop, batched, gramian, grouped or sketch.
+        sampling: whose rows the next batch has, where tasks have rows of their own; see accord methods --room sampling.
         conflict: where the report compares gradients: last (shared layer), or layers for each by itself.
         epochs: passes over the training rows at most.
         batch_size: rows per step.

@@ -31,6 +31,11 @@ class Target:
         weights = None if self.weights is None else self.weights[rows]
         return Target(self.values[rows], self.observed[rows], weights)
 
+    def where(self, rows: Tensor) -> Target:
+        """Return the target with labels in ``rows`` alone, a bool mask ``[N]``."""
+        mask = rows.view([-1] + [1] * (self.observed.ndim - 1))
+        return Target(self.values, self.observed & mask, self.weights)
+
     def to(self, device: torch.device | str) -> Target:
         """Return the target on ``device``."""
         weights = None if self.weights is None else self.weights.to(device)

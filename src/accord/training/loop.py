@@ -17,6 +17,7 @@ from accord.engines import backward
 from accord.training.checkpoint import load_checkpoint, save_checkpoint
 from accord.training.conflict import Conflict, measure
 from accord.training.evaluate import validation_metrics
+from accord.training.feed import Feed, InTurn, Rows
 from accord.training.history import Clock, History
 from accord.training.interrupt import Stop
 from accord.training.meter import Meter
@@ -40,6 +41,23 @@ class CountsEpochs(Protocol):
         """An epoch is over; these are the tasks' mean losses in it and after it, ``[T]``, NaN where there is none."""
 
 
+class Watcher(Protocol):
+    """Looks on while a model is trained, and leaves it and the random numbers of training as they are."""
+
+    def look(self, problem: Problem, rows: Tensor, step: int, steps: int) -> None:
+        """Step ``step`` (from 0) of at most ``steps`` is about to be made on ``rows``."""
+
+    def end_epoch(self, problem: Problem) -> None:
+        """An epoch is over."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return everything seen so far."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo :meth:`state_dict`."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How training ended; the model holds the weights of the best epoch."""
@@ -61,6 +79,8 @@ class Trainer:
         balancing: which engine and method; ``balancer`` is the built method.
         name: ``(run, seed)``, e.g. ``("joint", 0)``.
         checkpoint: where state is kept while training; read first when it exists.
+        watcher: looks on.
+        feed: where rows come from; all training rows in turn if ``None``.
         preference: ``[T]``, weights of the validation losses that the best epoch is chosen by; else by primary metrics.
     """
 
@@ -75,6 +95,8 @@ class Trainer:
     progress: Progress
     stop: Stop
     preference: Sequence[float] | None = None
+    watcher: Watcher | None = None
+    feed: Feed | None = None
     clock: Clock = field(default_factory=Clock)
     best: Best = field(default_factory=Best)
     epoch: int = 0
@@ -86,6 +108,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.problem.model, self.balancer, self.training)
         self.meter = Meter([task.name for task in self.problem.tasks])
         self.epoch_meter = Meter([task.name for task in self.problem.tasks])
+        self.rows = self.feed or InTurn(self.problem, self.training.batch_size, self.name[1])
         self.skipped: dict[str, int] = {}
         self._saved = time.monotonic()
         self._told = 0
@@ -108,12 +131,10 @@ class Trainer:
         return 0 < self.training.patience <= self.best.waited
 
     def _train_epoch(self) -> None:
-        order = self.problem.order(self.name[1], self.epoch)
         self.problem.model.train()
-        size = self.training.batch_size
-        for start in range(self.offset * size, len(order), size):
+        for rows in self.rows.epoch(self.epoch, self.offset):
             began = time.monotonic()
-            self._step(order[start : start + size])
+            self._step(rows)
             self.clock.seconds += time.monotonic() - began
             self._after_step()
             if self.stop.requested:
@@ -125,16 +146,20 @@ class Trainer:
         train, _ = self.epoch_meter.take()
         if isinstance(self.balancer, CountsEpochs):
             self.balancer.end_epoch(train=self._vector(train), validation=self._vector(validation))
+        if self.watcher is not None:
+            self.watcher.end_epoch(self.problem)
         self._save_if_due(at_epoch_end=True)
 
-    def _step(self, rows: Tensor) -> None:
+    def _step(self, rows: Rows) -> None:
         problem = self.problem
         factor = rate_factor(self.training, self.clock.step, self.total_steps)
+        if self.watcher is not None:
+            self.watcher.look(problem, rows.numbers, self.clock.step, self.total_steps)
         self._look_ahead(rows, factor * self.training.learning_rate)
-        losses = problem.losses(rows)
+        losses = self._losses(rows)
         conflict = self._conflict(losses)
         step = backward(
-            losses,
+            rows.weighed(losses),
             problem.shared,
             self.balancer,
             task_parameters=problem.private,
@@ -150,6 +175,7 @@ class Trainer:
             self.optimizer.step(factor)
         else:
             self.skipped["(all)"] = self.skipped.get("(all)", 0) + 1
+        self.rows.learn(rows, losses, step)
         self.optimizer.zero_grad()
         for name, value, task, other in conflict.rows(step, factor * self.training.learning_rate) if conflict else ():
             self.history.add(self.name, self.clock, "train", name, value, task, other)
@@ -159,15 +185,18 @@ class Trainer:
         self.clock.rows += len(rows)
         self.offset += 1
 
-    def _look_ahead(self, rows: Tensor, rate: float) -> None:
+    def _look_ahead(self, rows: Rows, rate: float) -> None:
         """Let a balancer that asks for it try a step on one half of the rows and judge it by the other."""
         if isinstance(self.balancer, LooksAhead) and len(rows) > 1:
             self.balancer.update(
                 [*self.problem.shared, *self.problem.private],
-                train=lambda: self.problem.losses(rows[::2]),
-                validation=lambda: self.problem.losses(rows[1::2]),
+                train=lambda: self._losses(rows.every_second(0)),
+                validation=lambda: self._losses(rows.every_second(1)),
                 step=rate,
             )
+
+    def _losses(self, rows: Rows) -> dict[str, Tensor | None]:
+        return self.problem.losses(rows.numbers, rows.owners)
 
     def _conflict(self, losses: Mapping[str, Tensor | None]) -> Conflict | None:
         """Measure how the tasks conflict now and then; cheap, because rare."""
@@ -186,6 +215,8 @@ class Trainer:
             self.history.add(self.name, self.clock, "train", "loss", value, task)
         for task, value in weights.items():
             self.history.add(self.name, self.clock, "train", "weight", value, task)
+        for task, value in self.rows.take_shares().items():
+            self.history.add(self.name, self.clock, "train", "share", value, task)
         rate = self.training.learning_rate * rate_factor(self.training, self.clock.step, self.total_steps)
         self.history.add(self.name, self.clock, "train", "learning_rate", rate)
         self._tell(losses)
@@ -234,7 +265,9 @@ class Trainer:
             "best": self.best.state(),
             "meter": self.meter.state(),
             "epoch_meter": self.epoch_meter.state(),
+            "rows": self.rows.state(),
             "skipped": self.skipped,
+            "watcher": self.watcher.state_dict() if self.watcher is not None else {},
             "epoch": self.epoch,
             "offset": self.offset,
         }
@@ -248,5 +281,8 @@ class Trainer:
         self.clock, self.best = Clock(**state["clock"]), Best(**state["best"])
         self.meter.restore(state["meter"])
         self.epoch_meter.restore(state["epoch_meter"])
+        self.rows.restore(state["rows"])
+        if self.watcher is not None:
+            self.watcher.load_state_dict(state["watcher"])
         self.skipped, self.epoch, self.offset = state["skipped"], state["epoch"], state["offset"]
         self.history.forget_after(self.name, self.clock.step)

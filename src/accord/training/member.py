@@ -18,13 +18,16 @@ from accord.sharing import MultiTaskModel
 from accord.tasks import Task
 from accord.training.environment import peak_memory_mb
 from accord.training.evaluate import predict
+from accord.training.feed import Feed
 from accord.training.files import read_tensors, write_tensors
 from accord.training.history import History
 from accord.training.interrupt import Stop
-from accord.training.loop import Trainer
+from accord.training.loop import CONFLICTS_PER_RUN, Trainer
 from accord.training.prepare import Prepared
 from accord.training.problem import Problem, all_outputs
 from accord.training.progress import Progress
+from accord.training.sampled import Sampled, pools_of
+from accord.training.samplers import make_sampler
 from accord.training.spec import Spec
 
 ModelBuilder = Callable[[Prepared, int], MultiTaskModel]
@@ -134,8 +137,28 @@ def make_trainer(
         context.progress,
         context.stop,
         context.preference,
+        feed=make_feed(spec, problem, name[1]),
     )
     return trainer, problem
+
+
+def make_feed(spec: Spec, problem: Problem, seed: int) -> Feed | None:
+    """Build what draws rows by the sampler of ``spec``; ``None`` where all come in turn.
+
+    A task alone has no other to choose, whatever was asked for.
+    """
+    method, size = spec.sampling.method, spec.training.batch_size
+    if method is None or len(problem.tasks) == 1:
+        return None
+    pools = pools_of(problem.targets, problem.train)
+    per_epoch = -(-len(problem.train) // size)
+    steps = per_epoch * spec.training.epochs
+    sizes = [len(pool) for pool in pools]
+    sampler = make_sampler(method, spec.sampling.options, sizes=sizes, batch=size, steps=steps, seed=seed)
+    own = spec.sampling.rows
+    rows = size if own is None else [own[task.name] for task in problem.tasks]
+    every = max(1, steps // CONFLICTS_PER_RUN)
+    return Sampled(sampler, problem, pools, rows, steps=per_epoch, every=every, seed=seed)
 
 
 def make_balancer(spec: Spec, tasks: Sequence[Task], seed: int) -> Balancer:

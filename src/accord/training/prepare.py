@@ -26,6 +26,7 @@ from accord.errors import DataError
 from accord.tasks import Labels, Objectives, Target, Task
 from accord.training.environment import pick_device
 from accord.training.frozen_text import TextChoice, text_encoder
+from accord.training.sampled import check_pools, pools_of
 from accord.training.spec import IN_MEMORY, Spec
 
 
@@ -114,6 +115,9 @@ def prepare(spec: Spec, table: Table, schema: Schema | None = None, *, text: Tex
     if spec.data.non_finite == "missing":
         infinite = count_infinite(table, schema)
         notes += [f"column {name!r}: {count:,} infinite, taken as missing" for name, count in infinite.items()]
+    if spec.sampling.method is not None:
+        note = check_pools(objectives.names, pools_of(targets, parts["train"]))
+        notes += [note] if note else []
     return Prepared(objectives, targets, encoder.transform(table), encoder, parts, schema, leaks, notes)
 
 

@@ -49,10 +49,13 @@ class Problem:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         return self.train[torch.randperm(len(self.train), generator=generator)]
 
-    def losses(self, rows: Tensor) -> dict[str, Tensor | None]:
-        """Return each task's mean loss over ``rows``; None for a task without a label there."""
+    def losses(self, rows: Tensor, owners: Tensor | None = None) -> dict[str, Tensor | None]:
+        """Return each task's mean loss over ``rows``, or over those that it owns; None for a task without a label."""
         outputs = self.outputs(rows)
-        targets = [target.take(rows).to(self.device) for target in self.targets]
+        targets = [target.take(rows) for target in self.targets]
+        if owners is not None:
+            targets = [target.where(owners == task) for task, target in enumerate(targets)]
+        targets = [target.to(self.device) for target in targets]
         return dict(zip(self.objectives.names, self.objectives.losses(outputs, targets), strict=True))
 
     def outputs(self, rows: Tensor) -> list[Tensor]:

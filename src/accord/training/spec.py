@@ -13,6 +13,7 @@ from accord.engines._registry import find_engine
 from accord.errors import ConfigurationError, suggest
 from accord.registry import check_params, find
 from accord.tasks import Task
+from accord.training.samplers import check_sampling
 from accord.training.strict import decode, encode
 
 VERSION = 1
@@ -97,6 +98,21 @@ class BalancingSpec:
 
 
 @dataclass(frozen=True)
+class SamplingSpec:
+    """Which tasks the next batch comes from, where they have rows of their own; see :mod:`accord.sampling`.
+
+    Attributes:
+        method: name of a method of the ``sampling`` room; ``null`` takes all rows in turn, each for all of its tasks.
+        options: its constructor's arguments.
+        rows: rows of a batch of each task alone, by task; ``training.batch_size`` for all when ``null``.
+    """
+
+    method: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class TrainingSpec:
     """The budget and the optimiser; single-task baselines get exactly the same.
 
@@ -155,6 +171,7 @@ class Spec:
         tasks: what to predict: one mapping of the options of :class:`accord.Task` each.
         model: see :class:`ModelSpec`.
         balancing: see :class:`BalancingSpec`.
+        sampling: see :class:`SamplingSpec`.
         training: see :class:`TrainingSpec`.
         evaluation: see :class:`EvaluationSpec`.
         seed: of initialisation, row order and dropout; further seeds count up from it.
@@ -165,6 +182,7 @@ class Spec:
     tasks: tuple[Mapping[str, Any], ...]
     model: ModelSpec = ModelSpec()
     balancing: BalancingSpec = BalancingSpec()
+    sampling: SamplingSpec = SamplingSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     seed: int = 0
@@ -181,6 +199,7 @@ class Spec:
         check_params(find(self.model.sharing, "sharing"), self.model.options)
         check_params(find(self.balancing.method, "weighting", "aggregation"), self.balancing.options)
         find_engine(self.balancing.engine)
+        check_sampling(self.sampling.method, self.sampling.options, self.sampling.rows, names)
         self._check_ranges()
 
     def parsed_tasks(self) -> tuple[Task, ...]:
