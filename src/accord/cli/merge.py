@@ -12,11 +12,10 @@ Examples:
   accord merge ties.yaml merged
       Print what will happen, then merge. Recipes of mergekit are read as they
       are; a merge that was killed goes on where it was with the same command.
-  accord merge ties.yaml merged --dry-run
-      Print it and do nothing.
   accord merge ties.yaml merged --report
       Also write merged/merge.html: how far the models moved and where they
-      pull in opposite directions, by layer, and what each contributed.
+      pull in opposite directions, by layer, and what each contributed. With
+      --dry-run in its place, print the plan and do nothing.
 
 A recipe names models as folders, files, BASE+ADAPTER, or OWNER/NAME where the
 local Hugging Face cache has it; nothing is downloaded. If all models are LoRA

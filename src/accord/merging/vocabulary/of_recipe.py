@@ -59,10 +59,10 @@ def vocabulary_of(recipe: Recipe, inputs: Inputs, members: Sequence[Model], lead
         _check_sizes(members)
         return Vocabulary()
     members = list(dict.fromkeys([*([leader] if recipe.base is not None else []), *members]))
-    return _united(recipe.tokenizer, inputs, members, leader)
+    return _united(recipe.tokenizer, inputs, members, leader, recipe.base is not None)
 
 
-def _united(wanted: Tokenizer, inputs: Inputs, members: Sequence[Model], leader: Model) -> Vocabulary:
+def _united(wanted: Tokenizer, inputs: Inputs, members: Sequence[Model], leader: Model, based: bool) -> Vocabulary:
     tables = [table_of(model.tensors, model.label) for model in members]
     sizes = {id(model): rows for model, (_, rows) in zip(members, tables, strict=True)}
     notes: list[str] = []
@@ -76,7 +76,7 @@ def _united(wanted: Tokenizer, inputs: Inputs, members: Sequence[Model], leader:
     size = max(ids.values()) + 1
     rows = size if wanted.multiple is None else -(-size // wanted.multiple) * wanted.multiple
     known = np.stack([_known(words[id(model)], ids, rows, sizes[id(model)], model, notes) for model in members])
-    model_of, row_of, forced = _defaults(wanted, ids, known, members, words, leader)
+    model_of, row_of, forced = _defaults(wanted, ids, known, members, words, leader if based else None)
     if lost := [token for token, row in ids.items() if model_of[row] == ZERO and not _zero(wanted, token)]:
         notes.append(f"no model has an embedding of {_few(lost)}: zeros")
     names = [token_tensors(m.tensors, sizes[id(m)], wanted.tensors, m.label) for m in members]
@@ -154,7 +154,7 @@ def _defaults(
     known: Ints,
     members: Sequence[Model],
     words: Mapping[int, Words],
-    leader: Model,
+    base_model: Model | None,
 ) -> tuple[Ints, Ints, Any]:
     """Return the model and row ``[V]`` that tokens come from in models that lack them, and which are forced on all.
 
@@ -165,7 +165,7 @@ def _defaults(
     model_of, row_of = np.full(rows, PADDING, dtype=np.int64), np.zeros(rows, dtype=np.int64)
     used = np.zeros(rows, dtype=bool)
     used[list(ids.values())] = True
-    count, base = (known >= 0).sum(axis=0), places.get(id(leader))
+    count, base = (known >= 0).sum(axis=0), places.get(id(base_model))
     model_of[used] = np.select([count == 0, count == 1], [ZERO, (known >= 0).argmax(axis=0)], MEAN)[used]
     if base is not None:
         model_of[used & (known[base] >= 0)] = base
