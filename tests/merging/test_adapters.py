@@ -1,0 +1,218 @@
+"""LoRA adapters: changes are products, on a base, of several adapters, and at a smaller rank."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.merging.recipe_zoo import factors, write_adapter
+
+from accord.errors import ConfigurationError, DataError
+from accord.merging import TIES, Linear, TaskArithmetic, adapt, merge_adapters, merge_recipe, open_adapter
+from accord.merging.lazy import LazyTensor
+
+Q, DOWN = "model.layers.1.self_attn.q_proj", "model.layers.2.mlp.down_proj"
+
+
+def base(dtype=torch.float32):
+    generator = torch.Generator().manual_seed(9)
+    return {
+        f"{Q}.weight": torch.randn(8, 8, generator=generator).to(dtype),
+        f"{DOWN}.weight": torch.randn(8, 16, generator=generator).to(dtype),
+        "norm": torch.ones(8, dtype=dtype),
+    }
+
+
+def read(tensor):
+    """All of a lazy tensor, in stretches that are no whole rows."""
+    assert isinstance(tensor, LazyTensor)
+    whole = torch.cat([tensor[start : start + 7] for start in range(0, tensor.numel(), 7)])
+    return whole.reshape(tensor.shape).double().numpy()
+
+
+def product(a, b, scale):
+    return scale * b.double().numpy() @ a.double().numpy()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_adapter_adds_its_product(tmp_path, dtype):
+    write_adapter(tmp_path / "x", factors(1))
+    adapted = adapt(base(dtype), open_adapter(tmp_path / "x"))
+    for module, (a, b) in factors(1).items():
+        name = f"{module}.weight"
+        expected = base(dtype)[name].double().numpy() + product(a, b, 2.0)
+        # Not rounded to bfloat16 before it is merged.
+        np.testing.assert_allclose(read(adapted[name]), expected, rtol=1e-5, atol=1e-5)
+        assert adapted[name].dtype == dtype
+    assert torch.equal(adapted["norm"], base(dtype)["norm"]) and set(adapted) == set(base())
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"),
+    [
+        ({"lora_alpha": 6}, 3.0),
+        ({"lora_alpha": 6, "use_rslora": True}, 6 / np.sqrt(2)),
+        ({"alpha_pattern": {"q_proj": 8}}, 4.0),
+        ({"alpha_pattern": {"layers.1.self_attn.q_proj": 8, "q_proj": 2}}, 4.0),
+        ({"alpha_pattern": {"v_proj": 8}}, 2.0),
+        ({"r": 4, "lora_alpha": 4, "rank_pattern": {".*": 2}}, 2.0),
+    ],
+    ids=str,
+)
+def test_scales_as_peft_has_them(tmp_path, config, scale):
+    write_adapter(tmp_path / "x", factors(1), **config)
+    assert open_adapter(tmp_path / "x").modules[Q].scale == pytest.approx(scale)
+
+
+def test_weights_that_are_kept_transposed(tmp_path):
+    a, b = factors(1)[DOWN]
+    write_adapter(tmp_path / "x", {DOWN: (a, b)}, fan_in_fan_out=True)
+    turned = {f"{DOWN}.weight": base()[f"{DOWN}.weight"].T.contiguous()}
+    adapted = read(adapt(turned, open_adapter(tmp_path / "x"))[f"{DOWN}.weight"])
+    np.testing.assert_allclose(adapted.T, base()[f"{DOWN}.weight"].double().numpy() + product(a, b, 2.0), rtol=1e-6)
+
+
+def test_dora_gives_rows_their_length(tmp_path):
+    a, b = factors(1)[DOWN]
+    write_adapter(tmp_path / "x", {DOWN: (a, b)}, use_dora=True)
+    lengths = torch.arange(1.0, 9.0)
+    file = tmp_path / "x" / "adapter_model.safetensors"
+    save_file({**load_file(file), f"base_model.model.{DOWN}.lora_magnitude_vector": lengths}, file)
+    adapted = read(adapt(base(), open_adapter(tmp_path / "x"))[f"{DOWN}.weight"])
+    plain = base()[f"{DOWN}.weight"].double().numpy() + product(a, b, 2.0)
+    np.testing.assert_allclose(np.linalg.norm(adapted, axis=1), lengths.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(adapted / plain, (lengths.numpy() / np.linalg.norm(plain, axis=1))[:, None] + 0 * plain)
+    with pytest.raises(DataError, match="DoRA"):
+        merge_adapters([open_adapter(tmp_path / "x")], Linear())
+
+
+def test_embeddings_convolutions_and_whole_tensors(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    table, kernel = torch.randn(11, 4, generator=generator), torch.randn(6, 3, 3, 3, generator=generator)
+    a, b = torch.randn(2, 11, generator=generator), torch.randn(4, 2, generator=generator)
+    c, d = torch.randn(2, 3, 3, 3, generator=generator), torch.randn(6, 2, 1, 1, generator=generator)
+    write_adapter(tmp_path / "x", {"conv": (c, d)})
+    file = tmp_path / "x" / "adapter_model.safetensors"
+    whole = {"base_model.model.embed.lora_embedding_A": a, "base_model.model.embed.lora_embedding_B": b}
+    save_file({**load_file(file), **whole, "base_model.model.head.modules_to_save.weight": torch.ones(2)}, file)
+    adapted = adapt(
+        {"embed.weight": table, "conv.weight": kernel, "head.weight": torch.zeros(2)}, open_adapter(file.parent)
+    )
+    np.testing.assert_allclose(
+        read(adapted["embed.weight"]), table.numpy() + 2 * (b @ a).T.numpy(), rtol=1e-4, atol=1e-5
+    )
+    change = torch.nn.functional.conv2d(c.transpose(0, 1), d).transpose(0, 1)
+    np.testing.assert_allclose(read(adapted["conv.weight"]), (kernel + 2 * change).numpy(), rtol=1e-4, atol=1e-5)
+    assert adapted["head.weight"].tolist() == [1.0, 1.0]
+    with pytest.raises(DataError, match=r"replaces head\.weight as a whole"):
+        merge_adapters([open_adapter(file.parent)], Linear())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"peft_type": "IA3"}, "of the kind IA3"),
+        ({"init_lora_weights": "pissa_niter_4"}, "changed the base itself"),
+        ({"trainable_token_indices": [1]}, "single trained tokens"),
+        ({"r": 5}, "has rank 5, and holds factors"),
+        ({"use_dora": True}, "no magnitudes"),
+    ],
+)
+def test_what_is_no_product_is_refused_by_name(tmp_path, change, message):
+    write_adapter(tmp_path / "x", factors(1), **change)
+    with pytest.raises(DataError, match=message):
+        open_adapter(tmp_path / "x")
+
+
+def test_an_adapter_of_another_base_is_named(tmp_path):
+    write_adapter(tmp_path / "x", factors(1))
+    with pytest.raises(DataError, match="belongs to another base"):
+        adapt({"norm": torch.ones(8)}, open_adapter(tmp_path / "x"))
+    with pytest.raises(DataError, match="trained on another base"):
+        adapt({**base(), f"{Q}.weight": torch.ones(9, 8)}, open_adapter(tmp_path / "x"))
+
+
+def changes(merged):
+    """The dense change of each module of a merged adapter, read back as PEFT would."""
+    scale = merged.config["lora_alpha"] / merged.config["r"]
+    stem = "base_model.model."
+    return {
+        module: product(
+            merged.tensors[f"{stem}{module}.lora_A.weight"], merged.tensors[f"{stem}{module}.lora_B.weight"], scale
+        )
+        for module in (Q, DOWN)
+    }
+
+
+@pytest.fixture
+def three(tmp_path):
+    write_adapter(tmp_path / "x", factors(1))
+    write_adapter(tmp_path / "y", factors(2, rank=3), use_rslora=True)
+    write_adapter(tmp_path / "z", {Q: factors(3)[Q]}, lora_alpha=2)
+    dense = {module: product(*factors(1)[module], 2.0) for module in (Q, DOWN)}
+    second = {module: product(*factors(2, rank=3)[module], 6 / np.sqrt(3)) for module in (Q, DOWN)}
+    third = {Q: product(*factors(3)[Q], 1.0), DOWN: 0.0}
+    return [open_adapter(tmp_path / name) for name in "xyz"], [dense, second, third]
+
+
+def test_a_sum_of_adapters_is_exact_and_no_average_of_factors(three):
+    adapters, dense = three
+    merged = merge_adapters(adapters, TaskArithmetic(scale=[0.5, -1.0, 2.0]))
+    assert merged.rank == 7 and merged.error == 0.0 and merged.config["use_rslora"] is False
+    for module, change in changes(merged).items():
+        expected = 0.5 * dense[0][module] - dense[1][module] + 2.0 * dense[2][module]
+        np.testing.assert_allclose(change, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_smaller_rank_is_the_nearest_and_its_error_is_told(three):
+    adapters, dense = three
+    merged = merge_adapters(adapters, Linear(), rank=4)
+    assert merged.rank == 4
+    for module, change in changes(merged).items():
+        expected = (dense[0][module] + dense[1][module] + dense[2][module]) / 3
+        values = np.linalg.svd(expected, compute_uv=False)
+        lost = np.linalg.norm(expected - change) / np.linalg.norm(expected)
+        assert lost == pytest.approx(np.linalg.norm(values[4:]) / np.linalg.norm(values), abs=1e-5)
+        assert merged.errors[module] == pytest.approx(lost, abs=1e-5)
+    assert 0 < merged.error < 1
+
+
+def test_other_methods_see_the_products(three):
+    adapters, dense = three
+    with pytest.raises(ConfigurationError, match="give the rank"):
+        merge_adapters(adapters, TIES())
+    merged = merge_adapters(adapters[:2], TIES(density=1.0), rank=8)
+    for module, change in changes(merged).items():
+        one, other = dense[0][module], dense[1][module]
+        expected = np.where(one * other > 0, (one + other) / 2, np.where(abs(one) > abs(other), one, other))
+        np.testing.assert_allclose(change, expected, rtol=1e-4, atol=1e-4)
+    assert merged.error < 1e-6  # rank 8 is all there is
+
+
+def test_a_recipe_of_adapters_makes_an_adapter(tmp_path):
+    write_adapter(tmp_path / "x", factors(1), base_model_name_or_path="b")
+    write_adapter(tmp_path / "y", factors(2), base_model_name_or_path="b")
+    models = [{"model": str(tmp_path / n), "parameters": {"weight": w}} for n, w in (("x", 0.25), ("y", 0.75))]
+    out = merge_recipe({"models": models, "merge_method": "linear", "rank": 3}, tmp_path / "out")
+    again = open_adapter(out)
+    assert again.modules[Q].rank == 3 and again.config["base_model_name_or_path"] == "b"
+    assert "rank leaves out" in (out / "README.md").read_text()
+    whole = merge_adapters([open_adapter(tmp_path / n) for n in "xy"], Linear(weights=[0.25, 0.75]), rank=3)
+    held = load_file(out / "adapter_model.safetensors")
+    assert all(torch.equal(held[name], tensor) for name, tensor in whole.tensors.items())
+
+
+def test_damaged_adapters_are_named(tmp_path):
+    write_adapter(tmp_path / "x", factors(1))
+    (tmp_path / "x" / "adapter_config.json").write_text("{")
+    with pytest.raises(DataError, match=r"adapter_config\.json is damaged"):
+        open_adapter(tmp_path / "x")
+    (tmp_path / "x" / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
+    save_file({"base_model.model.q.lora_A.weight": torch.ones(1, 2)}, tmp_path / "x" / "adapter_model.safetensors")
+    with pytest.raises(DataError, match="only one of the two factors of q"):
+        open_adapter(tmp_path / "x")
+    with pytest.raises(DataError, match="is no adapter"):
+        open_adapter(tmp_path)
