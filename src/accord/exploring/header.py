@@ -21,7 +21,6 @@ def header(view: View, *, live: bool) -> Markup:
         el("p", kicker, class_="kicker"),
         el("h1", bdi(view.name)),
         el("p", join(_facts(view), " · "), class_="facts"),
-        _paragraph(view),
         class_="headline",
     )
 
@@ -57,6 +56,16 @@ def _facts(view: View) -> list[object]:
     return facts
 
 
-def _paragraph(view: View) -> Markup | None:
+def verdict(view: View) -> Markup | None:
+    """Return what the run found out about its front, in its own words, or ``None`` where it says nothing."""
     text = view.record.get("paragraph")
-    return el("p", text, class_="lead") if isinstance(text, str) and text else None
+    remarks = [str(note) for note in sequence(view.record.get("notes"))]
+    if not text and not remarks:
+        return None
+    return el(
+        "section",
+        el("h2", "What the run says", id="verdict-title"),
+        el("div", el("p", text, class_="honest") if text else None, [el("p", note, class_="note") for note in remarks]),
+        id="verdict",
+        aria_labelledby="verdict-title",
+    )

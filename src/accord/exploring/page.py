@@ -6,7 +6,7 @@ from accord import __version__
 from accord.exploring import bundle
 from accord.exploring.conflict import conflict
 from accord.exploring.data import embedded, page_data
-from accord.exploring.header import header, notes
+from accord.exploring.header import header, notes, verdict
 from accord.exploring.table import stored_points
 from accord.exploring.view import View
 from accord.reporting import page as shared
@@ -46,9 +46,8 @@ def _style() -> Markup:
 
 
 def _sections(view: View, *, live: bool) -> Markup:
-    return join(
-        [notes(view), _no_script(), el("div", _steer(), _front(view), _chosen(live), class_="bench"), conflict(view)]
-    )
+    bench = el("div", _steer(), _front(), _chosen(live), class_="bench")
+    return join([notes(view), _no_script(), bench, verdict(view), stored_points(view), conflict(view)])
 
 
 def _no_script() -> Markup:
@@ -67,7 +66,7 @@ def _steer() -> Markup:
     )
 
 
-def _front(view: View) -> Markup:
+def _front() -> Markup:
     choices = [
         el("label", name, el("select", id=key), for_=key, class_="axis-choice")
         for key, name in (("axis-x", "Across"), ("axis-y", "Up"))
@@ -86,7 +85,6 @@ def _front(view: View) -> Markup:
         "section",
         el("h2", "The front", id="front-title"),
         el("div", tools, el("div", id="plot"), el("ul", id="legend", aria_label="Marks in the plot"), class_="live"),
-        stored_points(view),
         id="front",
         aria_labelledby="front-title",
     )

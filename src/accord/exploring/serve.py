@@ -66,6 +66,7 @@ def explore(
             http="h11",
             timeout_graceful_shutdown=PATIENCE_S,
         )
+        listener.listen()  # before the address is out: who connects now waits instead of being turned away
         address = f"http://{HOST}:{port}/?key={key}"
         announce(address)
         if open_browser and _has_display():

@@ -5,18 +5,29 @@ from __future__ import annotations
 from accord.exploring.axes import Axis, Column
 from accord.exploring.view import View
 from accord.reporting.html import Markup, bdi, el
-from accord.reporting.numbers import fixed
+from accord.reporting.numbers import finite, fixed, percent, plural
 from accord.reporting.parts import details, table
 
 
 def stored_points(view: View) -> Markup:
-    """Return the folded table, one row per stored point and baseline."""
+    """Return the section with the folded table, one row per stored point and baseline."""
     head = ["Preference", *(_head(axis, view) for axis in view.axes)]
     rows = [[_name(view, place), *_cells(view, column)] for place, column in enumerate(view.columns)]
     rows += [[bdi(one.name), *_cells(view, one.column)] for one in view.baselines]
     order = ", ".join(task.name for task in view.tasks)
     inner = table(f"Stored points and baselines; preferences are of {order}", head, rows, look="points")
-    return details(f"Table of all {len(view.columns)} stored points", inner)
+    count = len(view.columns)
+    sure = finite(view.record.get("confidence"))
+    intervals = f" with {percent(sure)} intervals" if sure == sure else ""
+    lead = f"The plot in figures{intervals}. A preference leads to its point."
+    return el(
+        "section",
+        el("h2", "Stored points", id="points-title"),
+        el("p", lead, class_="lead"),
+        details(f"All {count} stored points and {plural(len(view.baselines), 'baseline')}", inner),
+        id="points",
+        aria_labelledby="points-title",
+    )
 
 
 def _head(axis: Axis, view: View) -> Markup:

@@ -8,7 +8,7 @@ export function axisTitle(front, axis) {
 }
 
 // Of each kind, the first axis of every task; the main metric comes first among a task's metrics.
-export function usualAxes(front, kind) {
+function usualAxes(front, kind) {
   const first = front.tasks.map((_, task) => front.axes.findIndex((axis) => axis.task === task && axis.kind === kind));
   const known = first.filter((index) => index >= 0);
   return known.length >= 2 ? [known[0], known[1]] : null;

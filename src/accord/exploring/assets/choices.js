@@ -1,8 +1,7 @@
 // Ways to go somewhere at once, and what the limits leave to choose from.
 
 import { byId, html } from "./elements.js";
-import { bestPoint } from "./limits.js";
-import { keptCount } from "./rows.js";
+import { bestPoint, keptFlags } from "./limits.js";
 import { say } from "./say.js";
 import { equalShares } from "./simplex.js";
 
@@ -40,7 +39,7 @@ export function setUpChoices(front, store, prefer) {
 }
 
 function limitsText(front, state) {
-  const count = keptCount(front, state);
+  const count = keptFlags(front, state).filter(Boolean).length;
   const all = front.points.length;
   const many = state.bounds.filter((bound) => bound !== null).length;
   const limits = many === 1 ? "the limit" : `all ${many} limits`;

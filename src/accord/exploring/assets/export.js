@@ -55,6 +55,6 @@ function hint(place, front, store) {
   place.append(html("p", { class: "note" }, "This is a saved page. Where the front is, this writes the model:"), code);
   store.on(["shown"], ({ shown }) => {
     const shares = shown.preference.map((share) => Number(share.toFixed(4))).join(",");
-    code.textContent = `accord front export ${front.name} --preference ${shares}`;
+    code.textContent = `accord explore ${front.name} --preference ${shares} --export chosen`;
   });
 }

@@ -3,7 +3,7 @@
 import { axisTitle } from "./axes.js";
 import { svg } from "./elements.js";
 import { fixed } from "./numbers.js";
-import { makeScale, padded, ticks } from "./scale.js";
+import { axisReach, makeScale, ticks } from "./scale.js";
 import { shorten, textWidth } from "./text.js";
 
 const MARGIN = { left: 64, right: 20, top: 36, bottom: 52 };
@@ -15,16 +15,9 @@ export function makeFrame(front, state, width, height) {
   const area = { left: margin.left, right: width - margin.right, top: margin.top, bottom: height - margin.bottom };
   return {
     area,
-    x: makeScale(...reach(front, state.x), area.left, area.right),
-    y: makeScale(...reach(front, state.y), area.bottom, area.top),
+    x: makeScale(...axisReach(front, state.x), area.left, area.right),
+    y: makeScale(...axisReach(front, state.y), area.bottom, area.top),
   };
-}
-
-// Everything that is drawn of an axis fits, the interval of a model included: then nothing jumps while one steers.
-function reach(front, index) {
-  const columns = [...front.points, ...front.baselines];
-  return padded(columns.flatMap((column) => [column.value[index], column.low[index], column.high[index]])
-    .filter((value) => value !== null));
 }
 
 export function drawFrame(front, state, frame) {

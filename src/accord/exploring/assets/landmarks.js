@@ -5,7 +5,7 @@ import { baselineKind, baselineName, mark } from "./marks.js";
 import { textWidth } from "./text.js";
 
 // Single-task models know one task each, so two of them make a point: the crossing of what each reaches alone.
-export function singlePoint(front, state) {
+function singlePoint(front, state) {
   const of = (index) => {
     const found = front.baselines.find((one) => one.task === front.axes[index].task && one.value[index] !== null);
     return found ? found.value[index] : null;

@@ -14,12 +14,22 @@ export function failures(axes, column, bounds, cautious) {
   return axes.flatMap((axis, i) => (shortfall(axis, column, i, bounds[i], cautious) > 0 ? [i] : []));
 }
 
-export function isKept(axes, column, bounds, cautious) {
+function isKept(axes, column, bounds, cautious) {
   return axes.every((axis, i) => shortfall(axis, column, i, bounds[i], cautious) === 0);
 }
 
+// Per stored point whether it keeps all limits. Many parts of the page ask, with the same limits.
+let flags = { bounds: null, cautious: false, kept: [] };
+
+export function keptFlags(front, { bounds, cautious }) {
+  if (flags.bounds !== bounds || flags.cautious !== cautious) {
+    flags = { bounds, cautious, kept: front.points.map((point) => isKept(front.axes, point, bounds, cautious)) };
+  }
+  return flags.kept;
+}
+
 // What each axis reaches over the points, so that axes of different size can be added up.
-export function reaches(axes, columns) {
+function reaches(axes, columns) {
   return axes.map((axis, i) => {
     const values = columns.map((column) => column.value[i]).filter((value) => value !== null);
     const [low, high] = [Math.min(...values), Math.max(...values)];

@@ -4,7 +4,7 @@ import { axisTitle } from "./axes.js";
 import { byId, svg } from "./elements.js";
 import { drawFrame, makeFrame } from "./frame.js";
 import { drawBaselines, drawLabels } from "./landmarks.js";
-import { isKept } from "./limits.js";
+import { keptFlags } from "./limits.js";
 import { mark } from "./marks.js";
 import { fixed, interval } from "./numbers.js";
 import { say } from "./say.js";
@@ -18,7 +18,6 @@ export function setUpPlot(front, store, prefer) {
   const place = byId("plot");
   const chart = svg("svg", {
     class: "chart", tabindex: 0, role: "application", "aria-roledescription": "plot",
-    "aria-describedby": "plot-help",
   });
   place.append(chart);
   let drawn = null;
@@ -89,7 +88,7 @@ export function setUpPlot(front, store, prefer) {
 }
 
 // Where a column stands; null where one of its numbers is missing.
-export function spot(state, frame, column) {
+function spot(state, frame, column) {
   const [x, y] = [column.value[state.x], column.value[state.y]];
   return x === null || y === null ? [null, null] : [frame.x.place(x), frame.y.place(y)];
 }
@@ -112,7 +111,7 @@ function drawPoints(front, state, frame) {
     const [x, y] = spot(state, frame, point);
     if (x === null) return [];
     const dot = mark("point", x, y);
-    dot.classList.toggle("fails", !isKept(front.axes, point, state.bounds, state.cautious));
+    dot.classList.toggle("fails", !keptFlags(front, state)[i]);
     dot.classList.toggle("dominated", point.dominated);
     dot.dataset.place = i;
     return i === front.knee ? [mark("knee", x, y), dot] : [dot];
@@ -124,7 +123,7 @@ function drawShown(state, frame) {
   const [x, y] = spot(state, frame, shown);
   if (x === null) return [];
   const whisker = (index, scale, line) => (shown.low[index] === null ? [] : [svg("line", {
-    class: "whisker", ...line(scale.place(shown.low[index]), scale.place(shown.high[index])),
+    class: "whisker", ...line(scale.place(scale.inside(shown.low[index])), scale.place(scale.inside(shown.high[index]))),
   })]);
   return [
     ...whisker(state.x, frame.x, (a, b) => ({ x1: a, x2: b, y1: y, y2: y })),
@@ -143,8 +142,9 @@ function detail(front, state, index) {
   return [sharesText(point.preference, front.tasks), line(state.x), line(state.y), remarks].filter(Boolean).join("\n");
 }
 
-function label(front, { x, y, bounds, cautious }) {
-  const kept = front.points.filter((point) => isKept(front.axes, point, bounds, cautious)).length;
+function label(front, state) {
+  const { x, y, bounds } = state;
+  const kept = keptFlags(front, state).filter(Boolean).length;
   const limits = bounds.some((bound) => bound !== null) ? ` ${kept} of them keep all limits.` : "";
   return `${front.points.length} stored points: ${axisTitle(front, front.axes[x])} across, ${axisTitle(front, front.axes[y])} up.${limits}`;
 }

@@ -1,7 +1,7 @@
 // The metrics of the model that is shown, task by task: main metrics at once, the others folded.
 
 import { byId, html, svg, taskName, unseen } from "./elements.js";
-import { isKept, shortfall } from "./limits.js";
+import { shortfall } from "./limits.js";
 import { baselineKind, baselineName, mark } from "./marks.js";
 import { fixed, interval } from "./numbers.js";
 import { makeStrip } from "./strip.js";
@@ -92,8 +92,4 @@ function limitField(front, store, index) {
     if (document.activeElement !== input) input.value = bound === null ? "" : bound.toFixed(axis.places);
   });
   return html("label", { class: "limit-field" }, html("span", { "aria-hidden": "true" }, word), input);
-}
-
-export function keptCount(front, { bounds, cautious }) {
-  return front.points.filter((point) => isKept(front.axes, point, bounds, cautious)).length;
 }

@@ -39,7 +39,7 @@ export function fromTriangle(x, y) {
 }
 
 // Euclidean projection onto the simplex: subtract one number from all, cut at zero.
-export function projected(values) {
+function projected(values) {
   const sorted = [...values].sort((a, b) => b - a);
   let sum = 0;
   let shift = 0;

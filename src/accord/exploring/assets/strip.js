@@ -2,28 +2,29 @@
 // a handle for the least one accepts.
 
 import { html, svg } from "./elements.js";
-import { isKept } from "./limits.js";
+import { keptFlags } from "./limits.js";
 import { baselineKind } from "./marks.js";
 import { fixed } from "./numbers.js";
-import { padded } from "./scale.js";
+import { axisReach } from "./scale.js";
 
 const STEPS = 1000;
 const MIDDLE = 14;
 
 export function makeStrip(front, store, index) {
   const axis = front.axes[index];
-  const [low, high] = padded([...front.points, ...front.baselines].flatMap((column) => [column.value[index], column.low[index], column.high[index]])
-    .filter((value) => value !== null));
+  const [low, high] = axisReach(front, index);
   const share = (value) => Math.min(Math.max(axis.higher ? (value - low) / (high - low) : (high - value) / (high - low), 0), 1);
   const at = (value) => `${(share(value) * 100).toFixed(2)}%`;
   const boundAt = (steps) => Number((axis.higher ? low + steps / STEPS * (high - low) : high - steps / STEPS * (high - low)).toFixed(axis.places));
 
   const beyond = svg("rect", { class: "beyond", x: 0, y: 0, height: 28, width: 0 });
-  const stored = svg("g");
+  const ticks = front.points.map(({ value }) => (value[index] === null ? null : svg("line", {
+    x1: at(value[index]), x2: at(value[index]), y1: MIDDLE - 5, y2: MIDDLE + 5,
+  })));
   const whisker = svg("line", { class: "whisker", y1: MIDDLE, y2: MIDDLE });
   const dot = svg("circle", { class: "core", cy: MIDDLE, r: 6 });
   const picture = svg("svg", { class: "one-strip", width: "100%", height: 28, "aria-hidden": "true" },
-    svg("line", { class: "axis", x1: 0, x2: "100%", y1: MIDDLE, y2: MIDDLE }), beyond, stored,
+    svg("line", { class: "axis", x1: 0, x2: "100%", y1: MIDDLE, y2: MIDDLE }), beyond, ticks,
     front.baselines.filter((one) => one.value[index] !== null).map((one) => baselineSign(one, at(one.value[index]))),
     whisker, dot);
 
@@ -36,19 +37,17 @@ export function makeStrip(front, store, index) {
     store.set({ bounds: store.state.bounds.map((old, i) => (i === index ? (steps === 0 ? null : boundAt(steps)) : old)) });
   });
 
-  store.on(["bounds", "cautious"], ({ bounds, cautious }) => {
-    const bound = bounds[index];
+  store.on(["bounds", "cautious"], (state) => {
+    const bound = state.bounds[index];
+    const kept = keptFlags(front, state);
     const steps = bound === null ? 0 : Math.round(share(bound) * STEPS);
     if (Math.abs(Number(handle.value) - steps) > 5) handle.value = steps;
     handle.classList.toggle("off", bound === null);
-    const kept = front.points.filter((point) => isKept(front.axes, point, bounds, cautious)).length;
     handle.setAttribute("aria-valuetext", bound === null
       ? "no limit"
-      : `${axis.higher ? "at least" : "at most"} ${fixed(bound, axis.places)}; ${kept} of ${front.points.length} stored points keep all limits`);
+      : `${axis.higher ? "at least" : "at most"} ${fixed(bound, axis.places)}; ${kept.filter(Boolean).length} of ${front.points.length} stored points keep all limits`);
     beyond.setAttribute("width", bound === null ? 0 : at(bound));
-    stored.replaceChildren(...front.points.filter((point) => point.value[index] !== null).map((point) => svg("line", {
-      class: isKept(front.axes, point, bounds, cautious) ? "tick" : "tick fails", x1: at(point.value[index]), x2: at(point.value[index]), y1: MIDDLE - 5, y2: MIDDLE + 5,
-    })));
+    ticks.forEach((tick, i) => tick?.setAttribute("class", kept[i] ? "tick" : "tick fails"));
   });
   store.on(["shown"], ({ shown }) => {
     const value = shown.value[index];

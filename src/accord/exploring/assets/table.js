@@ -1,7 +1,7 @@
 // The rows of the table lead to their points.
 
 import { html } from "./elements.js";
-import { isKept } from "./limits.js";
+import { keptFlags } from "./limits.js";
 import { sharesText } from "./simplex.js";
 
 export function setUpTable(front, store, prefer) {
@@ -11,11 +11,13 @@ export function setUpTable(front, store, prefer) {
     const button = html("button", { type: "button", class: "link", "aria-label": `Show ${sharesText(preference, front.tasks)}` }, place.firstChild.textContent);
     button.addEventListener("click", () => prefer(preference));
     place.firstChild.replaceWith(button);
-    return { row: place.closest("tr"), point: front.points[index], index };
+    return { row: place.closest("tr"), index };
   });
-  store.on(["shown", "bounds", "cautious"], ({ shown, bounds, cautious }) => {
-    for (const { row, point, index } of places) {
-      row.classList.toggle("fails", !isKept(front.axes, point, bounds, cautious));
+  store.on(["shown", "bounds", "cautious"], (state) => {
+    const { shown } = state;
+    const kept = keptFlags(front, state);
+    for (const { row, index } of places) {
+      row.classList.toggle("fails", !kept[index]);
       row.classList.toggle("here", shown.place === index && shown.exact === true);
     }
   });

@@ -1,7 +1,7 @@
 // Three tasks: every place in the triangle is a preference; the nearer a corner, the more its task matters.
 
 import { html, svg, tint } from "./elements.js";
-import { isKept } from "./limits.js";
+import { keptFlags } from "./limits.js";
 import { fromTriangle, sharesText, toTriangle } from "./simplex.js";
 import { shorten } from "./text.js";
 
@@ -41,9 +41,9 @@ export function setUpTriangle(place, front, store, prefer) {
     prefer(fromTriangle(x + step[0] * KEY_STEP, y + step[1] * KEY_STEP));
   });
 
-  store.on(["bounds", "cautious"], ({ bounds, cautious }) => points.replaceChildren(...front.points.map((point, i) => {
+  store.on(["bounds", "cautious"], (state) => points.replaceChildren(...front.points.map((point, i) => {
     const [cx, cy] = toPicture(point.preference);
-    const kept = isKept(front.axes, point, bounds, cautious);
+    const kept = keptFlags(front, state)[i];
     return svg("circle", { cx, cy, r: 3, class: `stored${kept ? "" : " fails"}${i === front.knee ? " knee" : ""}` });
   })));
   store.on(["wanted", "shown"], (state) => {
