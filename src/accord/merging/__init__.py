@@ -9,6 +9,7 @@ from accord.merging.della import DELLA
 from accord.merging.doge import DOGE
 from accord.merging.emr import EMR
 from accord.merging.entry import Rules
+from accord.merging.fisher import Fisher
 from accord.merging.in_memory import NonFiniteMergeWarning
 from accord.merging.iso_c import IsoC
 from accord.merging.iso_cts import IsoCTS
@@ -18,7 +19,10 @@ from accord.merging.learned.ada_merging import AdaMerging
 from accord.merging.learned.atlas import ATLAS
 from accord.merging.learned.concrete import ConcreteSubspace
 from accord.merging.learned.distillation import Distillation
+from accord.merging.learned.fisher_information import fisher_information
+from accord.merging.learned.input_gramians import input_gramians
 from accord.merging.learned.learned_merging import LearnedMerging, Merged
+from accord.merging.learned.statistics import Statistics
 from accord.merging.learned.surgery import RepresentationSurgery
 from accord.merging.learned.tinting import ModelTinting
 from accord.merging.learned.we_moe import WEMoE
@@ -35,6 +39,7 @@ from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.passthrough import Passthrough
 from accord.merging.pcb import PCB
 from accord.merging.recipe import Job, Recipe, RecipePlan, begin_job, merge_recipe, plan_recipe, read_recipes
+from accord.merging.reg_mean import RegMean
 from accord.merging.relative_representation import RelativeRepresentation, relative, stitch
 from accord.merging.sce import SCE
 from accord.merging.slerp import SLERP
@@ -64,6 +69,7 @@ __all__ = [
     "ConcreteSubspace",
     "Consensus",
     "Distillation",
+    "Fisher",
     "IsoC",
     "IsoCTS",
     "Job",
@@ -85,10 +91,12 @@ __all__ = [
     "Passthrough",
     "Recipe",
     "RecipePlan",
+    "RegMean",
     "RelativeRepresentation",
     "RepresentationSurgery",
     "Rules",
     "Stack",
+    "Statistics",
     "TSVMerge",
     "TallMasks",
     "TaskArithmetic",
@@ -97,6 +105,8 @@ __all__ = [
     "adapt",
     "begin_job",
     "compress",
+    "fisher_information",
+    "input_gramians",
     "logit_arithmetic",
     "logit_difference",
     "merge_adapters",
