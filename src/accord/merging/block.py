@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from accord.merging.finite import all_finite
 
 # Elements per block: a handful of float32 buffers of this length stay in a core's second-level cache.
 BLOCK = 1 << 16
@@ -17,13 +18,19 @@ class Buffers:
     """The work buffers of one thread, made at first use and reused; fresh memory costs nine times the arithmetic."""
 
     held: dict[tuple[str, torch.dtype], Tensor] = field(default_factory=dict)
+    # What was last returned: cutting a tensor costs as much as adding up thousands of elements.
+    cut: dict[tuple[str, torch.dtype], Tensor] = field(default_factory=dict)
 
     def take(self, key: str, length: int, dtype: torch.dtype) -> Tensor:
         """Return ``[length]`` elements with whatever they last held."""
+        last = self.cut.get((key, dtype))
+        if last is not None and last.numel() == length:
+            return last
         flat = self.held.get((key, dtype))
         if flat is None or flat.numel() < length:
             flat = self.held[key, dtype] = torch.empty(max(length, BLOCK), dtype=dtype)
-        return flat[:length]
+        self.cut[key, dtype] = flat[:length]
+        return self.cut[key, dtype]
 
 
 class Block:
@@ -62,6 +69,7 @@ class Block:
         self._dtype = dtype
         self._buffers = buffers
         self._loaded: Tensor | None = None
+        self._broken = False
 
     def buffer(self, key: str, dtype: torch.dtype | None = None) -> Tensor:
         """Return a work buffer ``[length]`` of this thread, with whatever it last held."""
@@ -72,22 +80,23 @@ class Block:
         if self._loaded is None:
             assert self._base is not None
             self._loaded = self._read(self._base, "base")
+            self._broken = not all_finite(self._loaded)
         return self._loaded
 
-    def model(self, index: int) -> Tensor:
-        """Return a model's elements ``[length]``, until the next model is asked for."""
-        return self._read(self._models[index], "model")
+    def model(self, index: int, key: str = "model") -> Tensor:
+        """Return a model's elements ``[length]``, until the next model is asked for under the same ``key``."""
+        return self._read(self._models[index], key)
 
     def delta(self, index: int) -> Tensor:
         """Return a model's task vector ``[length]``, in a buffer of its own.
 
         It is 0 where model and base agree, which an infinity in both would otherwise turn into NaN.
         """
-        base, model = self.base(), self.model(index)
-        delta = torch.sub(model, base, out=self.buffer(f"delta {index}"))
-        if not math.isfinite(delta.sum().item()):
-            delta.masked_fill_(model == base, 0.0)
-        return delta
+        base = self.base()
+        delta = self.model(index, f"delta {index}")
+        same = delta == base if self._broken else None
+        delta.sub_(base)
+        return delta if same is None else delta.masked_fill_(same, 0.0)
 
     def settled(self) -> Tensor:
         """Return where ``[length]`` all checkpoints agree; NaN agrees with NaN."""

@@ -75,20 +75,30 @@ class DARE(MergingMethod):
     def combine(self, block: Block, found: Any) -> Tensor:
         weights = per_model(self.weights, block.count, 1.0, "weights")
         densities = per_model(self.density, block.count, 1.0, "density")
-        deltas = [self._dropped(block, index, densities[index]).mul_(weight) for index, weight in enumerate(weights)]
+        # Everything in units of the first model's, whose factors are then mostly 1 and need no multiplication.
+        unit = weights[0] if weights[0] > 0 else 1.0
+        weights = [weight / unit for weight in weights]
+        shared = densities[0] if self.rescale else 1.0
+        deltas = [self._dropped(block, index, density) for index, density in enumerate(densities)]
+        for delta, weight, density in zip(deltas, weights, densities, strict=True):
+            factor = weight * shared / density if self.rescale else weight
+            if factor != 1.0:
+                delta.mul_(factor)
+        merged = self._sum(block, deltas, weights)
+        factor = self.scale / shared * (1.0 if self.merge == "ties" else unit)
+        return torch.add(block.base(), merged, alpha=factor, out=merged)
+
+    def _sum(self, block: Block, deltas: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         if self.merge != "linear":
-            merged = elect(block, deltas, "mean" if self.merge == "ties" else "sum", weights)
-        else:
-            merged = block.buffer("merged").copy_(deltas[0])
-            for delta in deltas[1:]:
-                merged.add_(delta)
-        return merged.mul_(self.scale).add_(block.base())
+            return elect(block, deltas, "mean" if self.merge == "ties" else "sum", weights)
+        for delta in deltas[1:]:
+            deltas[0].add_(delta)
+        return deltas[0]
 
     def _dropped(self, block: Block, index: int, density: float) -> Tensor:
         delta = block.delta(index)
         if density == 1.0:
             return delta
-        keep = block.buffer("keep", torch.bool)
-        kept = keep_mask(self.seed, block.name, index, block.start, keep, density)
-        delta.mul_(keep)
-        return delta.div_(kept) if self.rescale else delta
+        keep = keep_mask(self.seed, block.name, index, block.start, block.length, density)
+        # A multiplication by 0 and 1 of the same type is five times as fast as one by a mask.
+        return delta.mul_(block.buffer("keep").copy_(keep.view(torch.uint8)))

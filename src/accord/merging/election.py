@@ -23,25 +23,26 @@ def elect(block: Block, deltas: Sequence[Tensor], how: How, weights: Sequence[fl
         weights: what the deltas were multiplied by.
         draw: the sign of entries whose sum is exactly 0; under 0 nothing is elected, and the entry stays 0.
     """
-    sign = block.buffer("sign").copy_(deltas[0])
-    for delta in deltas[1:]:
-        sign.add_(delta)
-    sign.sign_()
+    total = deltas[0] if len(deltas) == 1 else torch.add(*deltas[:2], out=block.buffer("total"))
+    for delta in deltas[2:]:
+        total.add_(delta)
+    sign = torch.sign(total, out=block.buffer("sign"))
     if draw:
-        sign.masked_fill_(sign == 0, draw)
-    merged, agrees = block.buffer("merged").zero_(), block.buffer("agrees")
-    share = block.buffer("share").zero_() if how == "mean" else None
+        # draw * (1 - |sign|), for choosing by a mask costs fifty times as much
+        sign.add_(sign.abs(), alpha=-draw).add_(draw)
+    merged, agrees, share = (block.buffer(key) for key in ("merged", "agrees", "share"))
+    merged.zero_()
+    share.zero_()
     for delta, weight in zip(deltas, weights, strict=True):
         # sign * delta is the size of those that agree and negative or 0 for all others
-        torch.mul(sign, delta, out=agrees)
-        agrees.clamp_(min=0.0)
+        torch.mul(sign, delta, out=agrees).clamp_(min=0.0)
         if how == "max":
             torch.maximum(merged, agrees, out=merged)
             continue
         merged.add_(agrees)
-        if share is not None:
+        if how == "mean":
             share.add_(agrees.sign_(), alpha=abs(weight))
-    if share is not None:
+    if how == "mean":
         # Where nobody took part the sum is 0, whatever it is divided by.
         merged.div_(share.clamp_(min=torch.finfo(share.dtype).tiny))
     return merged.mul_(sign)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from accord.merging.block import BLOCK, Block, Buffers
 from accord.merging.entry import Entry
+from accord.merging.finite import all_finite
 from accord.merging.lazy import LazyTensor
 from accord.merging.matrix_method import MatrixMethod
 from accord.merging.survey import Part, Survey
@@ -80,7 +80,7 @@ class Engine:
         for block in self._blocks(entry):
             merged = entry.method.combine(block, found)
             result = block.buffer("result", entry.dtype).copy_(merged)
-            if not math.isfinite(result.sum(dtype=entry.arithmetic).item()):
+            if not all_finite(result):
                 broken += self._mend(block, result)
             sink.put(entry, block.start, result)
         if broken:

@@ -14,6 +14,7 @@ from accord.errors import RunError
 from accord.merging.align import label
 from accord.merging.block import BLOCK
 from accord.merging.checkpoint import Checkpoint
+from accord.merging.checksum import Checksum
 from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.writing import raw, write_whole
 
@@ -78,8 +79,8 @@ def verify(out: str | Path) -> int:
 
 
 def digest(tensor: Tensor) -> str:
-    """Return the SHA-256 of a tensor's bytes."""
-    found = hashlib.sha256()
+    """Return the :class:`Checksum` of a tensor's bytes."""
+    found = Checksum()
     flat = tensor.reshape(-1)
     for start in range(0, len(flat), BLOCK):
         found.update(raw(flat[start : start + BLOCK]))

@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from numpy.random import PCG64DXSM
+from numpy.random.bit_generator import ISeedSequence
 from torch import Tensor
 
-# Philox yields 256 bits per count; element numbers below must divide into whole counts.
-BITS = 256
-COARSE = (1 / 64, 63 / 64)
+# Elements that share a limit, and the rarest draw for which a limit in 256 is fine enough: the number of survivors of a
+# run then varies at most 1.6 % more than that of independent draws does.
+RUN = 256
+COARSE = 1 / 16
 
 
-def keep_mask(seed: int, name: str, stream: int, start: int, out: Tensor, density: float) -> float:
-    """Draw which of ``[length]`` elements from ``start`` on are kept; return the probability that was really used.
+class _Key(ISeedSequence):
+    """The state of a generator, given and not derived."""
 
-    Element ``e`` of a tensor has its own place in a counter-based stream (Salmon et al., Parallel random numbers: as
-    easy as 1, 2, 3, 2011) whose key is a hash of the seed, the name and the stream. The probability is a multiple of
-    2^-16, or of 2^-32 for densities near 0 and 1; dividing by it makes what survives right in expectation.
+    def __init__(self, text: str) -> None:
+        self.words = np.frombuffer(hashlib.sha256(text.encode()).digest(), "<u8")
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint64) -> npt.NDArray[Any]:
+        return self.words.astype(dtype)[:n_words]
+
+
+def keep_mask(seed: int, name: str, stream: int, start: int, length: int, density: float) -> Tensor:
+    """Return which of ``length`` elements from ``start`` on are kept, boolean, each with probability ``density``.
+
+    Element ``e`` of a tensor has its own place in a generator that can jump to it (PCG64 DXSM; O'Neill, PCG: a family
+    of simple fast space-efficient statistically good algorithms for random number generation, 2014), whose state is a
+    hash of the seed, the name and the stream. It gets a byte (two for densities near 0 and 1), and is kept if that is
+    below a limit; a limit that is no whole number is rounded up or down at random for each run of 256 elements, so that
+    the probability is exact.
 
     Args:
         seed: of the merge.
         name: of the tensor.
         stream: one for each model.
-        start: of the elements in the flattened tensor, a multiple of 16.
-        out: boolean ``[length]``, filled.
-        density: probability of being kept.
+        start: of the elements in the flattened tensor.
+        length: number of elements.
+        density: probability of being kept, below 1.
     """
-    kind = np.uint16 if COARSE[0] <= density <= COARSE[1] else np.uint32
-    width = np.dtype(kind).itemsize * 8
-    key = hashlib.sha256(f"{seed}\0{stream}\0{name}".encode()).digest()[:16]
-    philox = np.random.Philox(key=np.frombuffer(key, np.uint64), counter=start * width // BITS)
-    count = -(-len(out) * width // 64)
-    bits = philox.random_raw(-(-count // 4) * 4).astype("<u8", copy=False).view(kind)[: len(out)]
-    limit = max(1, round(density * 2**width))
-    np.less(bits, limit, out=out.numpy())
-    return limit / 2**width
+    first, before = divmod(start, RUN)
+    runs = -(-(before + length) // RUN)
+    # The rarer of the two is drawn, whose limit is at most half of the range.
+    rare = min(density, 1.0 - density)
+    kind = np.dtype("u1" if rare >= COARSE else "<u2")
+    limit, rest = divmod(rare * 256**kind.itemsize, 1)
+    words = 1 + RUN * kind.itemsize // 8  # of a run: one for its limit, then all draws
+    key: Any = _Key(f"{seed}\0{stream}\0{name}")  # numpy takes any ISeedSequence, which its types do not say
+    raw = PCG64DXSM(key).advance(first * words).random_raw(runs * words)
+    bits = raw.astype("<u8", copy=False).reshape(runs, words)
+    ups = bits[:, :1] < np.uint64(rest * 2.0**64)
+    chosen = bits[:, 1:].view(kind) < ups + kind.type(limit)
+    mask = chosen.reshape(-1)[before : before + length]
+    return torch.from_numpy(mask if rare == density else ~mask)

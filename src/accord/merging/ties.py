@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,17 +86,22 @@ class TIES(MergingMethod):
         for index, weight in enumerate(weights):
             delta = block.delta(index)
             if found is not None:
-                least = found[index][ranks.index(densities[index])]
-                keep = torch.ge(magnitudes(block, index, delta), least, out=block.buffer("keep"))
-                delta.mul_(keep)
+                _trim(delta, found[index][ranks.index(densities[index])])
             deltas.append(delta if weight == 1.0 else delta.mul_(weight))
         merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0)
-        return merged.mul_(self.scale).add_(block.base())
+        return torch.add(block.base(), merged, alpha=self.scale, out=merged)
+
+
+def _trim(delta: Tensor, least: float) -> None:
+    """Set to 0 what is smaller than ``least``; NaN stays, so that it is seen in the result."""
+    if least > 0:
+        kind = np.float32 if delta.dtype == torch.float32 else np.float64
+        torch.hardshrink(delta, float(np.nextafter(kind(least), kind(0.0))), out=delta)
 
 
 def magnitudes(block: Block, index: int, delta: Tensor | None = None) -> Tensor:
     """Return the magnitudes of a task vector ``[length]``."""
-    return torch.abs(block.delta(index) if delta is None else delta, out=block.buffer("magnitude"))
+    return block.delta(index).abs_() if delta is None else torch.abs(delta, out=block.buffer("magnitude"))
 
 
 def check_densities(density: Sequence[float] | float) -> None:

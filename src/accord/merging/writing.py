@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from accord.errors import RunError
+from accord.merging.checksum import Checksum
 from accord.merging.entry import Entry
 from accord.merging.shards import Shard
 
@@ -44,7 +44,7 @@ class ShardWriter:
         self.target = folder / shard.file
         self.part = folder / f".{shard.file}.part"
         self.progress = progress
-        self._hashes = {entry.name: hashlib.sha256() for entry in shard.entries}
+        self._hashes = {entry.name: Checksum() for entry in shard.entries}
         self._lock = threading.Lock()
 
     def __enter__(self) -> ShardWriter:
@@ -82,7 +82,7 @@ class ShardWriter:
             sync_folder(self.target.parent)
 
     def hashes(self) -> dict[str, str]:
-        """Return the SHA-256 of each tensor's bytes."""
+        """Return the :class:`Checksum` of each tensor's bytes."""
         return {name: found.hexdigest() for name, found in self._hashes.items()}
 
     def _write(self, content: memoryview, place: int) -> None:
