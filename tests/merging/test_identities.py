@@ -13,7 +13,11 @@ from tests.merging.made import siblings
 from accord.merging import MergingMethod
 from accord.registry import registered
 
-METHODS = {name: cls for name, cls in registered("merging").items() if issubclass(cls, MergingMethod)}
+METHODS = {
+    name: cls
+    for name, cls in registered("merging").items()
+    if issubclass(cls, MergingMethod) and cls.method.needs == "parameters"
+}
 CASES = [pytest.param(cls(), id=name) for name, cls in METHODS.items()]
 BASED = [pytest.param(cls(), id=name) for name, cls in METHODS.items() if cls.base == "needed"]
 

@@ -38,11 +38,17 @@ from accord.merging.nu_slerp import NuSLERP
 from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.passthrough import Passthrough
 from accord.merging.pcb import PCB
+from accord.merging.permuting.activation_matching import ActivationMatching
+from accord.merging.permuting.groups import Groups
+from accord.merging.permuting.sequential import sequential_groups
+from accord.merging.permuting.transformer import transformer_groups
+from accord.merging.permuting.weight_matching import WeightMatching
 from accord.merging.recipe import Job, Recipe, RecipePlan, begin_job, merge_recipe, plan_recipe, read_recipes
 from accord.merging.reg_mean import RegMean
 from accord.merging.relative_representation import RelativeRepresentation, relative, stitch
 from accord.merging.sce import SCE
 from accord.merging.slerp import SLERP
+from accord.merging.soups import PersonalisedSoup, RewardedSoup, Soup, greedy_soup, simplex
 from accord.merging.stack_layers import Stack, stack_layers
 from accord.merging.tall_masks import TallMasks
 from accord.merging.task_arithmetic import TaskArithmetic
@@ -62,6 +68,7 @@ __all__ = [
     "SLERP",
     "TIES",
     "WUDI",
+    "ActivationMatching",
     "AdaMerging",
     "Adapter",
     "ArceeFusion",
@@ -70,6 +77,7 @@ __all__ = [
     "Consensus",
     "Distillation",
     "Fisher",
+    "Groups",
     "IsoC",
     "IsoCTS",
     "Job",
@@ -89,12 +97,15 @@ __all__ = [
     "NonFiniteMergeWarning",
     "NuSLERP",
     "Passthrough",
+    "PersonalisedSoup",
     "Recipe",
     "RecipePlan",
     "RegMean",
     "RelativeRepresentation",
     "RepresentationSurgery",
+    "RewardedSoup",
     "Rules",
+    "Soup",
     "Stack",
     "Statistics",
     "TSVMerge",
@@ -102,10 +113,12 @@ __all__ = [
     "TaskArithmetic",
     "TaskStore",
     "WEMoE",
+    "WeightMatching",
     "adapt",
     "begin_job",
     "compress",
     "fisher_information",
+    "greedy_soup",
     "input_gramians",
     "logit_arithmetic",
     "logit_difference",
@@ -118,7 +131,10 @@ __all__ = [
     "plan_recipe",
     "read_recipes",
     "relative",
+    "sequential_groups",
+    "simplex",
     "stack_layers",
     "stitch",
+    "transformer_groups",
     "verify",
 ]

@@ -1,0 +1,1 @@
+"""Units of networks that were trained apart, brought into one order before their weights are merged."""
