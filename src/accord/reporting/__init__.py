@@ -6,7 +6,16 @@ from accord.reporting.comparison.page import write_comparison
 from accord.reporting.comparison.text import comparison_text
 from accord.reporting.front.page import write_front
 from accord.reporting.front.text import front_text
+from accord.reporting.merging.page import write_merge
 from accord.reporting.verdict import verdict_text
 from accord.reporting.write import write_report
 
-__all__ = ["comparison_text", "front_text", "verdict_text", "write_comparison", "write_front", "write_report"]
+__all__ = [
+    "comparison_text",
+    "front_text",
+    "verdict_text",
+    "write_comparison",
+    "write_front",
+    "write_merge",
+    "write_report",
+]

@@ -18,8 +18,10 @@ from accord.merging.recipe.translate import Values
 from accord.merging.recipe.view import Reader, View
 
 
-def entries_of(recipe: Recipe, parts: Sequence[Part], instead: Mapping[int, Mapping[str, Reader]]) -> list[Entry]:
-    """Return the tensors of the result.
+def entries_of(
+    recipe: Recipe, parts: Sequence[Part], instead: Mapping[int, Mapping[str, Reader]]
+) -> tuple[list[Entry], dict[str, tuple[str, ...]]]:
+    """Return the tensors of the result, and the names of the models that each is merged from, without its base.
 
     Args:
         recipe: what to merge.
@@ -32,6 +34,7 @@ def entries_of(recipe: Recipe, parts: Sequence[Part], instead: Mapping[int, Mapp
     """
     dialect = find_dialect(recipe.method)
     entries: list[Entry] = []
+    models_of: dict[str, tuple[str, ...]] = {}
     for part in parts:
         base, models = roles(part, dialect)
         views = {id(member): _view(member, instead) for member in part.members}
@@ -44,8 +47,10 @@ def entries_of(recipe: Recipe, parts: Sequence[Part], instead: Mapping[int, Mapp
             rules_of(recipe),
         )
         entries += [replace(entry, method=methods.of(entry.name)) for entry in aligned]
+        labels = tuple(member.model.label for member in models)
+        models_of |= dict.fromkeys((entry.name for entry in aligned), labels)
     _check_span(entries)
-    return entries
+    return entries, models_of
 
 
 def roles(part: Part, dialect: Dialect) -> tuple[Member | None, list[Member]]:

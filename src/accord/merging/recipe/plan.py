@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from accord.errors import ConfigurationError
 from accord.merging.companions import copy_companions
@@ -37,6 +36,7 @@ class RecipePlan:
         recipe: what it says.
         merge: what will be done.
         models: its inputs, the one that the configuration comes from first.
+        models_of: the names of the models that each tensor is merged from, without its base.
         notes: what there is to know: options that decide nothing, differences from mergekit, what is left behind.
         text: the complete recipe, which is stored with the result.
     """
@@ -44,6 +44,7 @@ class RecipePlan:
     recipe: Recipe
     merge: MergePlan
     models: tuple[Model, ...]
+    models_of: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
     text: str
 
@@ -98,7 +99,7 @@ def plan_recipe(
     leader = inputs.model(recipe.leader())
     members = list(dict.fromkeys(member.model for part in parts for member in part.members))
     vocabulary = vocabulary_of(recipe, inputs, members, leader)
-    entries = entries_of(recipe, parts, vocabulary.instead)
+    entries, models_of = entries_of(recipe, parts, vocabulary.instead)
     models = tuple(dict.fromkeys([leader, *inputs.opened]))
     notes += [*vocabulary.notes, *_left_behind(leader)]
     files, more = _configured(recipe, leader, parts, vocabulary)
@@ -118,7 +119,7 @@ def plan_recipe(
         memory=memory,
         shard_bytes=shard_bytes,
     )
-    return RecipePlan(recipe, merge, models, tuple(notes), text)
+    return RecipePlan(recipe, merge, models, models_of, tuple(notes), text)
 
 
 def _said(recipe: Recipe, dialect: Dialect) -> list[str]:
@@ -184,10 +185,3 @@ def _sorted(entries: Sequence[Entry]) -> list[Entry]:
 def with_seed(recipe: Recipe, seed: int | None) -> Recipe:
     """Return the recipe with another seed, if one is given."""
     return recipe if seed is None else replace(recipe, seed=seed)
-
-
-def complete(text: str) -> Mapping[str, Any]:
-    """Return the mapping that a stored recipe is."""
-    import yaml
-
-    return yaml.safe_load(text)

@@ -1,0 +1,170 @@
+"""What each model brought to a merge: how far it moved, where models pull against each other, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from accord.merging.block import BLOCK, Block, Buffers
+from accord.merging.entry import Entry
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """One tensor of a merge, or several together. Changes are measured from the base, else from the models' mean.
+
+    Attributes:
+        models: whose changes these are.
+        elements: how many numbers.
+        base: sum of squares of what changes are measured from.
+        gramian: inner products of the changes ``[n, n]``.
+        merged: sum of squares of the merged change.
+        onto: inner products of the merged change with each ``[n]``.
+        shared: places in which at least two models changed.
+        opposed: those of them in which not all changes have one sign.
+        size: sum of magnitudes of each change ``[n]``.
+        cancelled: sum of magnitudes that a plain sum of the changes loses.
+        against: of each change's magnitudes, those in places where the merged change has the other sign, or is 0
+            ``[n]``.
+    """
+
+    models: tuple[str, ...]
+    elements: int
+    base: float
+    gramian: Array
+    merged: float
+    onto: Array
+    shared: int
+    opposed: int
+    size: Array
+    cancelled: float
+    against: Array
+
+    @property
+    def cosines(self) -> Array:
+        """Cosines between changes ``[n, n]``, NaN for a model that did not change."""
+        lengths = np.sqrt(np.diag(self.gramian))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.gramian / np.outer(lengths, lengths)
+
+    @property
+    def moved(self) -> Array:
+        """Length of each change divided by that of what it is measured from ``[n]``."""
+        return np.sqrt(np.diag(self.gramian)) / np.sqrt(self.base) if self.base else np.full(len(self.models), np.nan)
+
+    @property
+    def kept(self) -> Array:
+        """Share of each change that is in the merged one: its projection, 1 for all of it ``[n]``."""
+        squares = np.diag(self.gramian)
+        return np.divide(self.onto, squares, out=np.full(len(self.models), np.nan), where=squares > 0)
+
+    @property
+    def conflict(self) -> float:
+        """Share of the places that several models changed in which they changed it in opposite directions."""
+        return self.opposed / self.shared if self.shared else float("nan")
+
+    @property
+    def before(self) -> float:
+        """Share of all changes that cancels in their plain sum."""
+        whole = float(self.size.sum())
+        return self.cancelled / whole if whole else float("nan")
+
+    @property
+    def after(self) -> float:
+        """Share of all changes that the merged change goes against or drops."""
+        whole = float(self.size.sum())
+        return float(self.against.sum()) / whole if whole else float("nan")
+
+
+def contributions(
+    entries: Sequence[Entry],
+    models: Mapping[str, tuple[str, ...]],
+    merged: Mapping[str, Tensor],
+    *,
+    threads: int = 1,
+) -> dict[str, Contribution]:
+    """Return what each model brought to each tensor; one more pass over everything, block by block.
+
+    Args:
+        entries: of the merge.
+        models: names of the models of each tensor.
+        merged: the result.
+        threads: how many work.
+    """
+    looked = [entry for entry in entries if entry.copy is None and entry.elements]
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = pool.map(lambda entry: _look(entry, models[entry.name], merged[entry.name].reshape(-1)), looked)
+        return {entry.name: each for entry, each in zip(looked, found, strict=True)}
+
+
+def together(parts: Sequence[Contribution]) -> Contribution:
+    """Return several tensors as if they were one; a model that has no part in some of them has no change there."""
+    names = tuple(dict.fromkeys(name for part in parts for name in part.models))
+    count = len(names)
+    gramian, onto, size, against = np.zeros((count, count)), np.zeros(count), np.zeros(count), np.zeros(count)
+    for part in parts:
+        # The same model may stand in a part twice, as two of its layers.
+        for i, first in enumerate(names.index(name) for name in part.models):
+            onto[first] += part.onto[i]
+            size[first] += part.size[i]
+            against[first] += part.against[i]
+            for j, second in enumerate(names.index(name) for name in part.models):
+                gramian[first, second] += part.gramian[i, j]
+    return Contribution(
+        models=names,
+        elements=sum(part.elements for part in parts),
+        base=sum(part.base for part in parts),
+        gramian=gramian,
+        merged=sum(part.merged for part in parts),
+        onto=onto,
+        shared=sum(part.shared for part in parts),
+        opposed=sum(part.opposed for part in parts),
+        size=size,
+        cancelled=sum(part.cancelled for part in parts),
+        against=against,
+    )
+
+
+def _look(entry: Entry, models: tuple[str, ...], merged: Tensor) -> Contribution:
+    count = len(entry.models)
+    gramian, onto, size, against = np.zeros((count, count)), np.zeros(count), np.zeros(count), np.zeros(count)
+    base = change = cancelled = 0.0
+    shared = opposed = 0
+    for origin, deltas, result in _changes(entry, merged):
+        base += float(origin.square().sum(dtype=torch.float64))
+        change += float(result.square().sum(dtype=torch.float64))
+        gramian += (deltas.double() @ deltas.double().T).numpy()
+        onto += (deltas.double() @ result.double()).numpy()
+        sizes, signs = deltas.abs(), deltas.sign()
+        size += sizes.sum(dim=1, dtype=torch.float64).numpy()
+        several = (signs != 0).sum(dim=0) > 1
+        shared += int(several.sum())
+        opposed += int((several & (signs.amax(dim=0) > 0) & (signs.amin(dim=0) < 0)).sum())
+        cancelled += float((sizes.sum(dim=0) - deltas.sum(dim=0).abs()).sum(dtype=torch.float64))
+        against += (sizes * (signs != result.sign())).sum(dim=1, dtype=torch.float64).numpy()
+    return Contribution(models, entry.elements, base, gramian, change, onto, shared, opposed, size, cancelled, against)
+
+
+def _changes(entry: Entry, merged: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield the origin ``[length]``, the changes ``[n, length]`` and the merged change, block by block."""
+    buffers = Buffers()
+    for start in range(0, entry.elements, BLOCK):
+        length = min(BLOCK, entry.elements - start)
+        block = Block(entry.name, start, length, entry.base, entry.models, entry.arithmetic, buffers, entry.shape)
+        if entry.base is not None:
+            origin = block.base()
+            deltas = torch.stack([block.delta(index) for index in range(block.count)])
+        else:
+            models = torch.stack([block.model(index) for index in range(block.count)])
+            origin = models.mean(dim=0)
+            deltas = models - origin
+        result = merged[start : start + length].to(entry.arithmetic) - origin
+        yield origin, torch.nan_to_num(deltas), torch.nan_to_num(result)
