@@ -16,6 +16,7 @@ from accord.merging.iso_cts import IsoCTS
 from accord.merging.karcher import KarcherMean
 from accord.merging.knots import KnOTS
 from accord.merging.learned.ada_merging import AdaMerging
+from accord.merging.learned.ada_rank import AdaRank
 from accord.merging.learned.atlas import ATLAS
 from accord.merging.learned.concrete import ConcreteSubspace
 from accord.merging.learned.distillation import Distillation
@@ -70,6 +71,7 @@ __all__ = [
     "WUDI",
     "ActivationMatching",
     "AdaMerging",
+    "AdaRank",
     "Adapter",
     "ArceeFusion",
     "Breadcrumbs",
