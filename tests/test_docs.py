@@ -150,6 +150,7 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
 
 PUBLIC = [
     "aggregation",
+    "comparing",
     "data",
     "engines",
     "grouping",

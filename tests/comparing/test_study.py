@@ -17,7 +17,7 @@ from tests.training.tables import make_table, only
 
 from accord.comparing import CompareSpec, Study, begin, run_study
 from accord.comparing.entrants import entrants
-from accord.errors import ConfigurationError, RunError
+from accord.errors import ConfigurationError, DataError, RunError
 from accord.training import Plan, plan
 
 FAST = {
@@ -198,10 +198,10 @@ def test_wrong_ranges_are_refused(search, message: str) -> None:
 def test_a_range_of_ones_own_and_a_pair_of_methods(planned: Plan) -> None:
     rules = CompareSpec(("MMoE+CAGrad",), trials=4, search={"cagrad": {"c": [0.25]}, "mmoe": {}})
     pair = entrants(planned.spec, rules)[-1]
-    assert (pair.name, pair.sharing, pair.balancing) == ("mmoe+cagrad", "mmoe", "cagrad")
+    assert (pair.name, pair.methods) == ("mmoe+cagrad", {"sharing": "mmoe", "balancing": "cagrad"})
     trials = [pair.trial(planned.spec, rules, n) for n in range(4)]
-    assert [trial.balancing for trial in trials] == [{}, *[{"c": 0.25}] * 3]
-    assert all(trial.sharing == {} for trial in trials)
+    assert [trial.options for trial in trials] == [{}, *[{"sharing": {}, "balancing": {"c": 0.25}}] * 3]
+    assert trials[1].flat() == {"c": 0.25}
     spec = pair.spec(planned.spec, trials[1], 7)
     assert (spec.model.sharing, spec.balancing.method, spec.balancing.options, spec.seed) == (
         "mmoe",
@@ -211,3 +211,43 @@ def test_a_range_of_ones_own_and_a_pair_of_methods(planned: Plan) -> None:
     )
     assert all(0.001 <= trial.rate <= 0.1 for trial in trials)
     assert len({trial.rate for trial in trials}) == 4
+
+
+def test_samplers_are_compared_where_tasks_have_rows_of_their_own(tmp_path: Path) -> None:
+    table = only(make_table(300), "bought", "price")
+    of_price = np.arange(300) % 4 == 0
+    table["bought"] = np.where(of_price, np.nan, table["bought"].astype(float))
+    table["price"] = np.where(of_price, table["price"], np.nan)
+    planned = plan(table, targets=["bought", "price"], options=FAST)
+    rules = CompareSpec(("temperature+ple", "upgrad+Temperature"), trials=2, seeds=1)
+    study = begin(planned, rules, tmp_path / "a", resume=False)
+    assert [entrant.key for entrant in study.entrants][2:] == ["fixed", "ple+temperature", "upgrad+temperature"]
+    both = study.entrants[-1]
+    drawn = both.trial(study.spec, rules, 1)
+    run = both.spec(study.spec, drawn, 3)
+    assert (run.sampling.method, run.balancing.method, run.model.sharing) == ("temperature", "upgrad", "hard_sharing")
+    assert run.sampling.options == drawn.options["sampling"] and 1 <= run.sampling.options["temperature"] <= 10
+    outcome = run_study(study)
+    assert outcome.results is not None
+    by_key = {facts["key"]: facts for facts in outcome.results["entrants"]}
+    assert by_key["upgrad+temperature"]["trials"][1]["options"] == dict(drawn.options["sampling"])
+    assert all(facts["out"] == "" and facts["total_seconds"] > 0 for facts in by_key.values())
+
+
+def test_samplers_have_nothing_to_choose_where_every_row_has_all_labels(planned: Plan, tmp_path: Path) -> None:
+    study = begin(planned, CompareSpec(("uniform",), trials=1, seeds=1), tmp_path / "a", resume=False)
+    with pytest.raises(DataError, match="every row has the labels of all"):
+        run_study(study)
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (("uniform+temperature",), "two methods of sampling"),
+        (("jest",), "chooses rows, not tasks"),
+        (("cooldown",), "needs the option 'start'"),
+    ],
+)
+def test_samplers_that_cannot_be_compared_are_refused(planned: Plan, methods, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        entrants(planned.spec, CompareSpec(methods))

@@ -17,7 +17,7 @@ Examples:
       Tune it, plain static weights and single-task models with the same
       effort; say whether it is better than plain weights, with intervals.
   accord compare s.yaml --methods upgrad,ple+upgrad --trials 8 --jobs 4
-      A pair is one method of sharing and one of balancing. Four runs at a time.
+      + joins methods of sharing, balancing and sampling. Four runs at a time.
 
 SOURCE is what accord fit takes, or a specification with a section compare: in
 it (accord compare ... --dry-run prints one). The output directory holds
@@ -72,7 +72,7 @@ def compare(
         test: a second table with the test rows.
         split: how rows are divided: auto, given, random, stratified, grouped or time.
         split_column: the column that says the part, group or time.
-        methods: methods of weighting, aggregation and sharing, e.g. cagrad,mmoe,ple+upgrad; see accord methods.
+        methods: of weighting, aggregation, sharing and sampling, e.g. cagrad,mmoe,ple+upgrad; see accord methods.
         trials: tuning runs of every method; the learning rate and the method's own options are searched.
         seeds: fresh seeds that the best trial of every method is tested with.
         rope: a difference in the relative gain of this many per cent does not matter.

@@ -94,7 +94,7 @@ class Board(Claims):
                 return False
             token = uuid.uuid4().hex
             trial = self._study.trial(job)
-            told = {"rate": trial.rate, **_options(trial.sharing), **_options(trial.balancing)}
+            told = {"rate": trial.rate, **{f"option {name}": value for name, value in trial.flat().items()}}
             facts = {"run": job.number, "machine": self.me, "token": token, **told}
             self._studies[place].add_trial(optuna.create_trial(state=TrialState.RUNNING, user_attrs=facts))
             trials = self._trials(place)
@@ -190,10 +190,6 @@ def _over(trial: FrozenTrial) -> bool:
 
 def _direction(measure: Measure) -> StudyDirection:
     return StudyDirection.MAXIMIZE if measure.sign > 0 else StudyDirection.MINIMIZE
-
-
-def _options(drawn: Any) -> dict[str, Any]:
-    return {f"option {name}": value for name, value in drawn.items()}
 
 
 def _identity(study: Study) -> str:

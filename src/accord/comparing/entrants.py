@@ -16,18 +16,34 @@ from accord.registry import find, registered, snake
 from accord.training import Spec
 from accord.training.build import try_model
 from accord.training.member import make_balancer
+from accord.training.samplers import offered
 
 # Steps of the golden ratio cover an interval evenly, however many there are.
 GOLDEN = (5**0.5 - 1) / 2
+# Sorts of methods in the order of an entrant's name, and where a specification names method and options of each.
+SECTIONS: Mapping[str, tuple[str, str]] = {
+    "sharing": ("model.sharing", "model.options"),
+    "balancing": ("balancing.method", "balancing.options"),
+    "sampling": ("sampling.method", "sampling.options"),
+}
+SORTS = {"sharing": "sharing", "weighting": "balancing", "aggregation": "balancing", "sampling": "sampling"}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting: a learning rate, and options of the sharing and of the balancing beside their defaults."""
+    """One setting: a learning rate, and options beside the defaults, by sort of method."""
 
     rate: float
-    sharing: Mapping[str, Any] = field(default_factory=dict)
-    balancing: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def flat(self) -> dict[str, Any]:
+        """Return all options; one that two sorts of methods have is named after its sort too."""
+        names = [name for drawn in self.options.values() for name in drawn]
+        return {
+            name if names.count(name) == 1 else f"{sort}.{name}": value
+            for sort, drawn in self.options.items()
+            for name, value in drawn.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -35,17 +51,15 @@ class Entrant:
     """One method, or the single-task model of one task.
 
     Attributes:
-        name: ``cagrad``, ``mmoe+upgrad``, ``single:income``.
+        name: ``cagrad``, ``mmoe+upgrad``, ``temperature``, ``single:income``.
         key: its folder, safe for any file system.
-        sharing: method of the room sharing, ``None`` for that of the specification.
-        balancing: likewise of the rooms weighting and aggregation.
+        methods: by sort (``sharing``, ``balancing``, ``sampling``) what is not as the specification has it.
         task: position of the only task of a single-task model.
     """
 
     name: str
     key: str
-    sharing: str | None = None
-    balancing: str | None = None
+    methods: Mapping[str, str] = field(default_factory=dict)
     task: int | None = None
 
     def trial(self, spec: Spec, compare: CompareSpec, number: int) -> Trial:
@@ -59,27 +73,30 @@ class Entrant:
             return Trial(rate)
         place = (0.5 + number * GOLDEN) % 1.0
         rng = np.random.default_rng([spec.seed, zlib.crc32(self.name.encode()), number])
-        tasks = len(spec.tasks)
-        drawn = [
-            {option: found.draw(rng, tasks) for option, found in compare.space(method).items()} if method else {}
-            for method in (self.sharing, self.balancing)
-        ]
-        return Trial(float(f"{rate * compare.rate_factor ** (2 * place - 1):.3g}"), *drawn)
+        drawn = {
+            sort: {option: found.draw(rng, len(spec.tasks)) for option, found in compare.space(method).items()}
+            for sort, method in self.methods.items()
+        }
+        return Trial(float(f"{rate * compare.rate_factor ** (2 * place - 1):.3g}"), drawn)
 
     def spec(self, spec: Spec, trial: Trial, seed: int) -> Spec:
         """Return the specification of one run."""
         changes: dict[str, Any] = {"training.learning_rate": trial.rate, "seed": seed}
-        for section, name, drawn in (
-            ("model.sharing", self.sharing, trial.sharing),
-            ("balancing.method", self.balancing, trial.balancing),
-        ):
-            part = section.split(".")[0]
-            here = spec.model if part == "model" else spec.balancing
-            used = here.sharing if part == "model" else here.method  # type: ignore[union-attr]
-            same = name is None or snake(find(used, *ROOMS).__name__) == name
-            changes[section] = used if same else name
-            changes[f"{part}.options"] = {**(here.options if same else {}), **drawn}
+        for sort, (method, options) in SECTIONS.items():
+            used, given = _used(spec, sort)
+            name = self.methods.get(sort)
+            same = name is None or (used is not None and snake(find(used, *ROOMS).__name__) == name)
+            changes[method] = used if same else name
+            changes[options] = {**(given if same else {}), **trial.options.get(sort, {})}
         return spec.override(changes)
+
+
+def _used(spec: Spec, sort: str) -> tuple[str | None, Mapping[str, Any]]:
+    """Return the method of one sort that a specification names, and its options."""
+    if sort == "sharing":
+        return spec.model.sharing, spec.model.options
+    section = spec.balancing if sort == "balancing" else spec.sampling
+    return section.method, section.options
 
 
 def entrants(spec: Spec, compare: CompareSpec) -> list[Entrant]:
@@ -95,7 +112,7 @@ def entrants(spec: Spec, compare: CompareSpec) -> list[Entrant]:
     if len(tasks) < 2:
         raise ConfigurationError("a comparison needs at least two tasks: with one there is nothing to balance or share")
     found = [Entrant(f"single:{task.name}", f"single-{i}", task=i) for i, task in enumerate(tasks)]
-    joint = {PLAIN: Entrant(PLAIN, PLAIN, balancing=PLAIN)}
+    joint = {PLAIN: Entrant(PLAIN, PLAIN, {"balancing": PLAIN})}
     for name in compare.methods:
         entrant = _parse(name)
         joint.setdefault(entrant.name, entrant)
@@ -110,15 +127,17 @@ def entrants(spec: Spec, compare: CompareSpec) -> list[Entrant]:
 
 
 def _parse(name: str) -> Entrant:
+    """Return the entrant of ``name``: one method, or one of several sorts joined by ``+``."""
     parts = [_method(part.strip(), name) for part in name.split("+")]
-    rooms = ["sharing" if room == "sharing" else "balancing" for room, _ in parts]
-    if len(set(rooms)) < len(rooms):
-        raise ConfigurationError(
-            f"{name!r} names two methods of {rooms[0]}; a pair is one of sharing and one balancing"
-        )
-    by_room = dict(zip(rooms, (method for _, method in parts), strict=True))
-    joined = "+".join(by_room[room] for room in ("sharing", "balancing") if room in by_room)
-    return Entrant(joined, joined, by_room.get("sharing"), by_room.get("balancing"))
+    sorts = [SORTS[room] for room, _ in parts]
+    for sort in sorts:
+        if sorts.count(sort) > 1:
+            raise ConfigurationError(
+                f"{name!r} names two methods of {sort}; + joins one of sharing, one of balancing, one of sampling"
+            )
+    by_sort = dict(zip(sorts, (method for _, method in parts), strict=True))
+    methods = {sort: by_sort[sort] for sort in SECTIONS if sort in by_sort}
+    return Entrant("+".join(methods.values()), "+".join(methods.values()), methods)
 
 
 def _method(name: str, whole: str) -> tuple[str, str]:
@@ -132,7 +151,10 @@ def _method(name: str, whole: str) -> tuple[str, str]:
                 f"{whole!r} cannot be compared: methods of the room {room} are for loops of your own"
             ) from None
         raise ConfigurationError(f"unknown method {name!r}. {suggest(name, registered(*ROOMS))}") from None
-    return cls.__module__.split(".")[1], snake(cls.__name__)
+    room = cls.__module__.split(".")[1]
+    if room == "sampling":
+        offered(name)
+    return room, snake(cls.__name__)
 
 
 def reference(found: Sequence[Entrant]) -> list[Entrant]:

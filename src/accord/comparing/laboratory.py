@@ -48,8 +48,7 @@ class Laboratory:
         """
         trial = self.study.trial(job)
         spec = self.study.run_spec(job)
-        options = {**trial.sharing, **trial.balancing}
-        blank = Record(job, self.study.asked(job), spec.seed, trial.rate, options)
+        blank = Record(job, self.study.asked(job), spec.seed, trial.rate, trial.flat())
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(spec.seed)
@@ -65,7 +64,7 @@ class Laboratory:
         prepared = self.prepared if task is None else only(self.prepared, task)
         unfinished = self.study.directory / "unfinished" / f"{job.entrant}-{job.stage}-{job.number}"
         checkpoint = unfinished / f"{blank.asked[:16]}.safetensors"
-        _drop_damaged(checkpoint)
+        drop_damaged(checkpoint)
         reset_peak(self.device)
         began = time.monotonic()
         trainer, problem = make_trainer(self._context(spec, unfinished), prepared, (job.entrant, spec.seed), checkpoint)
@@ -109,7 +108,7 @@ def parameters(problem: Problem) -> int:
     return sum(parameter.numel() for parameter in problem.model.parameters())
 
 
-def _drop_damaged(checkpoint: Path) -> None:
+def drop_damaged(checkpoint: Path) -> None:
     """Forget a checkpoint that cannot be read: the run begins anew."""
     try:
         if checkpoint.exists():

@@ -20,7 +20,8 @@ from accord.training import Progress, Silent
 from accord.training.environment import pick_device
 from accord.training.files import write_json
 from accord.training.interrupt import Stop, listening
-from accord.training.prepare import prepare
+from accord.training.prepare import Prepared, prepare
+from accord.training.sampled import check_pools, pools_of
 
 ALONE = Crew()
 # How often runs that other machines make are looked for.
@@ -64,6 +65,7 @@ def run_study(study: Study, crew: Crew = ALONE, *, progress: Progress | None = N
     progress.say(f"Reading {table.source} ({table.num_rows:,} rows)")
     began = time.monotonic()
     prepared = prepare(study.spec, table)
+    notes = sampling_notes(study, prepared)
     judged = measures(prepared.objectives)
     reading = time.monotonic() - began
     for leak in prepared.leaks:
@@ -89,10 +91,22 @@ def run_study(study: Study, crew: Crew = ALONE, *, progress: Progress | None = N
     }
     progress.say("Judging on the test rows")
     device = pick_device(study.spec.training.device)
-    found = collect(study, entries, prepared, judged, device, effort, teller.ledger.notes)
+    found = collect(study, entries, prepared, judged, device, effort, [*notes, *teller.ledger.notes])
     write_json(study.directory / "compare.json", found)
     shutil.rmtree(study.directory / "unfinished", ignore_errors=True)
     return Outcome(study.directory, found)
+
+
+def sampling_notes(study: Study, prepared: Prepared) -> list[str]:
+    """Return what a reader must know where samplers are compared.
+
+    Raises:
+        DataError: they are, but there is nothing for them to choose.
+    """
+    if not any("sampling" in entrant.methods for entrant in study.entrants):
+        return []
+    note = check_pools(prepared.objectives.names, pools_of(prepared.targets, prepared.parts["train"]))
+    return [note] if note else []
 
 
 class _Teller:

@@ -50,4 +50,14 @@ SPACES: Mapping[str, Mapping[str, Range]] = {
     "mmoe": {"experts": OneOf((4, 8, 16)), "hidden": OneOf((32, 64, 128))},
     "omoe": {"experts": OneOf((4, 8, 16)), "hidden": OneOf((32, 64, 128))},
     "ple": {"own": OneOf((1, 2, 4)), "shared": OneOf((1, 2, 4))},
+    # Sampling, where tasks have rows of their own.
+    "automated_curriculum": {"rate": Between(1e-4, 1e-1, "log")},
+    "discounted_ucb": {"discount": Between(0.9, 0.999)},
+    "exp3s": {"switches": OneOf((1, 4, 16))},
+    "influence_matrix": {"bandit": OneOf(("exp3", "thompson"))},
+    "pi_ke": {"gradient": Between(1e-4, 1.0, "log"), "variance": Between(1e-4, 1.0, "log")},
+    "son_goku": {"period": OneOf((16, 32, 64)), "threshold": Between(0.0, 0.5)},
+    "temperature": {"temperature": Between(1.0, 10.0, "log")},
+    "thompson": {"discount": Between(0.9, 1.0)},
+    "uni_max": {"epochs": Between(1.0, 30.0, "log")},
 }

@@ -15,7 +15,7 @@ from accord.training import Spec
 from accord.training.sections import read_section, section_yaml
 from accord.training.strict import decode
 
-ROOMS = ("weighting", "aggregation", "sharing")
+ROOMS = ("weighting", "aggregation", "sharing", "sampling")
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class CompareSpec:
     """What is compared, with how much effort.
 
     Attributes:
-        methods: names of methods of the rooms weighting, aggregation and sharing; ``mmoe+upgrad`` is one of each. Tuned
-            plain weights and single-task models always take part.
+        methods: names of methods of the rooms weighting, aggregation, sharing and sampling; ``mmoe+upgrad`` is a pair.
+            Tuned plain weights and single-task models always take part.
         trials: tuning runs of every method, judged on the validation rows; the first has the learning rate of the
             specification and the method's defaults.
         seeds: fresh seeds that the best trial of every method is trained with, judged on the test rows.
