@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.autograd.graph import GradientEdge, Node
 
 from accord.engines._engine import Problem
 from accord.engines._graph import leaf_of
+from accord.engines._picks import signed
 
 Grads = list[Tensor | None]
 
@@ -40,6 +42,7 @@ class Sweep:
                     pending.append(child)
         self.uses = _uses(wanted, above, self.below)
         self._held: dict[Node, dict[int, Grads]] = defaultdict(dict)
+        self._gathered: set[tuple[Node, int, int]] = set()  # node, task and output whose gradient nobody else holds
 
     def add(self, node: Node, port: int, task: int, gradient: Tensor | None) -> None:
         """Add a task's ``gradient`` to what arrives at an output of ``node``, if that leads to a wanted tensor."""
@@ -73,9 +76,29 @@ class Sweep:
 
     def send(self, node: Node, task: int, outputs: Sequence[Tensor | None]) -> None:
         """Differentiate ``node`` for one task and add the results to the nodes below."""
+        if node.name() == "SelectBackward0" and outputs[0] is not None:
+            self._put(node, task, outputs[0])
+            return
         for (child, port), gradient in zip(self.below[node], call(node, outputs), strict=False):
             if child is not None:
                 self.add(child, port, task, gradient)
+
+    def _put(self, node: Node, task: int, gradient: Tensor) -> None:
+        """Add what was selected where it was taken from; autograd spreads each such part over zeros and adds these."""
+        child, port = self.below[node][0]
+        if child not in self.uses:
+            return
+        meta, place = child._input_metadata[port], (child, task, port)
+        held = self._held[child].setdefault(task, [None] * len(child._input_metadata))
+        whole = held[port]
+        if whole is None:
+            whole = torch.zeros(tuple(meta.shape), dtype=meta.dtype, device=meta.device)
+        elif place not in self._gathered:
+            whole = whole.clone()
+        self._gathered.add(place)
+        held[port] = whole
+        saved: Any = node
+        whole.select(signed(saved._saved_dim), signed(saved._saved_index)).add_(gradient)
 
 
 def call(node: Node, outputs: Sequence[Tensor | None]) -> Sequence[Tensor | None]:

@@ -132,6 +132,12 @@ class _Run:
         wanted = [child is not None and child in self.sweep.uses for child, _ in below]
         holds = [i for i, layout in enumerate(layouts) if layout is not None and wanted[i]]
         owned = [i for i, layout in enumerate(layouts) if layout is None and wanted[i]]
+        if holds and kind(node) == "Select":
+            child, _ = below[0]
+            assert child is not None
+            self._place(child, layouts[0] or 1)
+            self.sweep.send(node, _ALL, outputs)
+            return
         elementwise = kind(node) in ELEMENTWISE
         found = _through(node, outputs) if holds or (owned and elementwise) else ()
         if owned:
