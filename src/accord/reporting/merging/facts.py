@@ -90,7 +90,7 @@ def paragraph(facts: Mapping[str, Any]) -> str:
     names = total["models"] if total else []
     if not total or all(not value for value in total["moved"]):
         return f"{facts['name']} holds layers of {_listed([m['name'] for m in facts['models']])} as they are."
-    origin = f"the base {facts['base']}" if facts["reference"] == "base" else "their mean"
+    origin = "the base" if facts["reference"] == "base" else "their mean"
     moved = [
         f"{name} moved {value:.2%}" for name, value in zip(names, total["moved"], strict=True) if value is not None
     ]

@@ -15,7 +15,7 @@ from accord.reporting.html import Markup, bdi, el, join
 from accord.reporting.merging.facts import merge_facts, out_of, paragraph
 from accord.reporting.numbers import finite, fixed, percent, plural, short
 from accord.reporting.page import document
-from accord.reporting.parts import Section, figure, responsive, table, tint
+from accord.reporting.parts import Section, details, figure, responsive, table, tint
 from accord.reporting.run import mapping, sequence
 from accord.reporting.svg.heat import cell_text, level
 from accord.reporting.svg.line_chart import Line, LineChart, line_chart
@@ -138,7 +138,9 @@ def _depth(facts: Facts) -> Section | None:
     drawn = [_stack(stack, found) for stack, found in stacks.items() if len(found) > 1]
     if not drawn:
         return None
-    lead = "By layer, from the first to the last. In 50 % of numbers two unrelated changes have opposite signs."
+    models = max(len(layer["models"]) for layer in layers)
+    chance = percent(1.0 - 2.0 ** (1 - models))
+    lead = f"By layer, from the first to the last. Changes that have nothing to do with each other clash in {chance}."
     return Section("depth", "Where in the model", el("div", drawn), lead)
 
 
@@ -217,7 +219,9 @@ def _recipe(facts: Facts) -> Section:
     pre = el("pre", el("code", tinted_yaml(facts["recipe"]), id="spec"), tabindex=0, aria_label="recipe", role="region")
     body = el(
         "div",
-        table("Settings of the method", ["Method", "Tensors"], settings),
+        details(
+            plural(len(settings), "setting") + " of the method", table("Settings", ["Method", "Tensors"], settings)
+        ),
         el("h3", "accord-recipe.yaml"),
         el(
             "div", el("button", "Copy", type="button", class_="copy", data_copy="spec", hidden=True), pre, class_="code"

@@ -1,0 +1,125 @@
+"""``accord merge``: the plan, the merge, a kill in the middle, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tests.cli.conftest import COMMAND, Result
+from tests.merging import recipe_zoo as zoo
+
+from accord.merging import verify
+
+Call = Callable[..., Result]
+RECIPE = """\
+models:
+  - model: alpha
+    parameters: {weight: 1.0, density: 0.5}
+  - model: beta
+    parameters: {weight: [0.1, 0.9], density: 0.5}
+merge_method: ties
+base_model: base
+parameters: {int8_mask: true}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    zoo.write_zoo(tmp_path)
+    (tmp_path / "ties.yaml").write_text(RECIPE)
+    return tmp_path / "ties.yaml"
+
+
+def test_the_plan_comes_first_and_alone_if_asked(inside: Call, recipe: Path, tmp_path: Path) -> None:
+    shown = inside("merge", recipe, "out", "--dry-run", "--memory", "1GB", "--threads", "1").out
+    for line in ("ties of base, alpha, beta", "at most", "1 thread", "in 1 file, float32", "int8_mask decides nothing"):
+        assert line in shown
+    assert not (tmp_path / "out").exists()
+    facts = json.loads(inside("merge", recipe, "out", "--dry-run", "--json").out)
+    assert facts["tensors"] == 23 and facts["bytes_out"] * 3 == facts["bytes_in"] and facts["seconds_about"] >= 0
+
+
+def test_from_a_recipe_to_a_verified_result_with_its_report(inside: Call, recipe: Path, tmp_path: Path) -> None:
+    found = inside("merge", recipe, "out", "--report", "--shard-size", "2KB")
+    assert found.out == "out\n" and "ties of base, alpha, beta" in found.err
+    assert verify(tmp_path / "out") == 23
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"config.json", "tokenizer.json", "README.md", "accord-recipe.yaml", "merge.html", "merge.json"} <= written
+    assert "not empty" in inside("merge", recipe, "out", code=4).err
+    inside("merge", tmp_path / "out" / "accord-recipe.yaml", "again")
+    digests = [json.loads((tmp_path / n / "accord-merge.json").read_text())["tensors"] for n in ("out", "again")]
+    assert digests[0] == digests[1]
+
+
+def test_steps_are_shown_and_run(inside: Call, recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(f"name: first\n{RECIPE}---\n{RECIPE.replace('alpha', 'first')}")
+    assert "planned when first is made" in inside("merge", recipe, "out", "--dry-run").out
+    inside("merge", recipe, "out")
+    assert verify(tmp_path / "out") == verify(tmp_path / "out.steps" / "first") == 23
+
+
+def test_adapters_alone_make_an_adapter(inside: Call, recipe: Path, tmp_path: Path) -> None:
+    zoo.write_adapter(tmp_path / "other", zoo.factors(6))
+    recipe.write_text("models: [lora, other]\nmerge_method: linear\nparameters: {weight: 1}\nrank: 3\n")
+    assert "rank     3 at most" in inside("merge", recipe, "out", "--dry-run").out
+    assert "the rank leaves out" in inside("merge", recipe, "out").err
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system with SIGKILL")
+def test_a_merge_that_was_killed_goes_on(inside: Call, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    base = {f"layers.{n}.w": torch.randn(400, 400, generator=generator) for n in range(12)}
+    for name in ("base", "alpha", "beta"):
+        (tmp_path / name).mkdir()
+        moved = {k: v if name == "base" else v + torch.randn(v.shape, generator=generator) for k, v in base.items()}
+        save_file(moved, tmp_path / name / "model.safetensors")
+    (tmp_path / "ties.yaml").write_text(RECIPE)
+    words = ["merge", "ties.yaml", "out", "--shard-size", "600KB", "--threads", "1"]
+    process = subprocess.Popen([COMMAND, *words], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 100
+    while len(done := sorted(tmp_path.glob("out/model-*.safetensors"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "out" / "accord-merge.json").exists()
+    stamps = {path: path.stat().st_mtime_ns for path in done[:1]}
+    inside(*words)
+    assert verify(tmp_path / "out") == 12
+    assert stamps and all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    inside("merge", "ties.yaml", "whole", "--shard-size", "600KB")
+    digests = [json.loads((tmp_path / n / "accord-merge.json").read_text())["tensors"] for n in ("out", "whole")]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("absent.yaml",), "could not read the recipe absent.yaml"),
+        (("ties.yaml", "--memory", "lots"), "--memory 'lots' is no size"),
+        (("ties.yaml", "--memory", "1MB"), "MB of memory besides the page cache"),
+        (("ties.yaml", "--treads", "2"), "--threads"),
+    ],
+)
+def test_mistakes_are_explained(inside: Call, recipe: Path, words: tuple[str, ...], message: str) -> None:
+    first, *rest = words
+    assert message in inside("merge", first, "out", *rest, code=2).err
+
+
+def test_merging_imports_no_transformers_and_help_no_torch(recipe: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from accord.cli import main; main(['merge', '--help']); assert 'torch' not in sys.modules; "
+        "assert main(['merge', 'ties.yaml', 'out', '--report']) == 0; "
+        "sys.exit(bool({'transformers', 'tokenizers', 'peft'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
