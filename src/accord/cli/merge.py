@@ -55,8 +55,11 @@ def merge(
         shard_size: size of the result's files, such as 5GB.
         json: print the plan, or what was done, as one JSON document.
     """
-    from accord.cli import merges
-    from accord.cli.words import parse_size
+    from accord.cli.importing import spared_collection
+
+    with spared_collection():
+        from accord.cli import merges
+        from accord.cli.words import parse_size
 
     job = merges.begin(
         recipe,

@@ -82,6 +82,9 @@ class TIES(MergingMethod):
         weights = per_model(self.weights, block.count, 1.0, "weights")
         densities = per_model(self.density, block.count, 1.0, "density")
         ranks = list(dict.fromkeys(densities))
+        # In units of the first one, on which the mean does not depend, weights are mostly 1 and need no multiplication.
+        unit = weights[0] if weights[0] > 0 else 1.0
+        weights = [weight / unit for weight in weights]
         deltas = []
         for index, weight in enumerate(weights):
             delta = block.delta(index)
@@ -89,7 +92,8 @@ class TIES(MergingMethod):
                 _trim(delta, found[index][ranks.index(densities[index])])
             deltas.append(delta if weight == 1.0 else delta.mul_(weight))
         merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0)
-        return torch.add(block.base(), merged, alpha=self.scale, out=merged)
+        factor = self.scale if self.merge == "mean" else self.scale * unit
+        return torch.add(block.base(), merged, alpha=factor, out=merged)
 
 
 def _trim(delta: Tensor, least: float) -> None:

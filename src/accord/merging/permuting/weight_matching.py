@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from accord.errors import ConfigurationError
@@ -130,6 +129,8 @@ class WeightMatching:
 
 def assign(likeness: np.ndarray) -> np.ndarray:
     """Return the order ``[n]`` with the largest sum of ``likeness[u, order[u]]``."""
+    from scipy.optimize import linear_sum_assignment  # half a second that other merges should not pay
+
     return np.asarray(linear_sum_assignment(likeness, maximize=True)[1])
 
 
