@@ -11,20 +11,52 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Literal, Protocol
 
 from accord import errors
 from accord.comparing.claims import Claims
-from accord.comparing.laboratory import Laboratory
 from accord.comparing.records import Job
-from accord.comparing.study import Study
 from accord.errors import AccordError, RunError
+from accord.training import Spec
 from accord.training.interrupt import Stop
 from accord.training.prepare import Prepared
 
 State = Literal["done", "interrupted", "theirs"]
 # How often the main thread looks whether a person wants to stop.
 LOOK_SECONDS = 0.2
+
+
+class Runs(Protocol):
+    """Makes one run after the other in one process."""
+
+    def run(self, job: Job) -> bool:
+        """Train, judge and record ``job``; return ``False`` when it was interrupted and is to be gone on with."""
+        ...
+
+
+class Undertaking(Protocol):
+    """A directory of runs that are made from one specification.
+
+    Attributes:
+        worker: module that serves it in a process of its own, see :func:`accord.comparing.worker.serve`.
+    """
+
+    worker: str
+
+    @property
+    def directory(self) -> Path:
+        """Where it is kept."""
+        ...
+
+    @property
+    def spec(self) -> Spec:
+        """What all runs have in common."""
+        ...
+
+    def laboratory(self, stop: Stop, *, threads: int, prepared: Prepared | None = None) -> Runs:
+        """Return what makes its runs in this process."""
+        ...
 
 
 class Makes(Protocol):
@@ -41,9 +73,9 @@ class Makes(Protocol):
 class Here:
     """One run after the other in this process."""
 
-    def __init__(self, study: Study, stop: Stop, prepared: Prepared, *, threads: int) -> None:
+    def __init__(self, study: Undertaking, stop: Stop, prepared: Prepared, *, threads: int) -> None:
         self.stop = stop
-        self.laboratory = Laboratory(study, stop, threads=threads, prepared=prepared)
+        self.laboratory = study.laboratory(stop, threads=threads, prepared=prepared)
 
     def make(self, jobs: Sequence[Job], claims: Claims, done: Callable[[Job], None]) -> bool:
         for job in jobs:
@@ -58,9 +90,9 @@ class Here:
 
 
 class Elsewhere:
-    """Several processes of :mod:`accord.comparing.worker`, each driven by a thread of this one."""
+    """Several processes of the study's worker, each driven by a thread of this one."""
 
-    def __init__(self, study: Study, stop: Stop, *, processes: int, threads: int) -> None:
+    def __init__(self, study: Undertaking, stop: Stop, *, processes: int, threads: int) -> None:
         self.study, self.stop, self.threads = study, stop, threads
         self._local = threading.local()
         self._started: list[subprocess.Popen[str]] = []
@@ -130,7 +162,7 @@ class Elsewhere:
         if found is None:
             # A session of its own: Ctrl-C reaches this process alone, which then stops the workers in good order.
             found = subprocess.Popen(
-                [sys.executable, "-m", "accord.comparing.worker", str(self.study.directory), str(self.threads)],
+                [sys.executable, "-m", self.study.worker, str(self.study.directory), str(self.threads)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -154,7 +186,7 @@ class Elsewhere:
 
 
 @contextmanager
-def makers(study: Study, stop: Stop, prepared: Prepared, jobs: int) -> Iterator[Makes]:
+def makers(study: Undertaking, stop: Stop, prepared: Prepared, jobs: int) -> Iterator[Makes]:
     """Open what makes up to ``jobs`` runs at a time. Threads are divided among them unless the specification says."""
     threads = study.spec.training.threads
     if jobs == 1:

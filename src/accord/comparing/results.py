@@ -147,13 +147,13 @@ def _judge(
     points = _points(entries, judged)
     for entry in joint:
         key = entry.entrant.key
-        facts[key]["delta_m"] = _estimate(points[key], gains[key], e.confidence)
-    p = {entry.entrant.key: _p_value(gains[entry.entrant.key] - gains[PLAIN]) for entry in methods}
+        facts[key]["delta_m"] = estimate(points[key], gains[key], e.confidence)
+    p = {entry.entrant.key: p_value(gains[entry.entrant.key] - gains[PLAIN]) for entry in methods}
     corrected = holm(p)
     plain = next(entry for entry in joint if entry.entrant.key == PLAIN)
     for entry in methods:
         key = entry.entrant.key
-        gap = _estimate(points[key] - points[PLAIN], gains[key] - gains[PLAIN], e.confidence)
+        gap = estimate(points[key] - points[PLAIN], gains[key] - gains[PLAIN], e.confidence)
         sure = corrected[key] < 1 - e.confidence
         outcome = "no clear difference" if not sure else "better" if gap["value"] > 0 else "worse"
         facts[key]["against_plain"] = {**gap, "p": p[key], "p_holm": corrected[key], "outcome": outcome}
@@ -215,12 +215,13 @@ def _points(entries: Sequence[Entry], judged: Sequence[Measure]) -> dict[str, fl
     }
 
 
-def _estimate(value: float, drawn: np.ndarray, confidence: float) -> dict[str, float]:
+def estimate(value: float, drawn: np.ndarray, confidence: float) -> dict[str, float]:
+    """Return ``value`` with the percentile interval of its resamples ``drawn [R]``."""
     low, high = interval(drawn, confidence)
     return {"value": value, "low": low, "high": high}
 
 
-def _p_value(drawn: np.ndarray) -> float:
+def p_value(drawn: np.ndarray) -> float:
     """Return the two-sided bootstrap p-value of no difference; resamples where it is undefined do not count."""
     finite = drawn[np.isfinite(drawn)]
     rarer = min(int((finite <= 0).sum()), int((finite >= 0).sum()))
@@ -244,7 +245,7 @@ def _task_gap(
 ) -> dict[str, float]:
     ours, theirs = (float(np.mean([measure.of(record) for record in side.tests])) for side in (entry, plain))
     gaps = measure.sign * (drawn[entry.entrant.key, t] - drawn[plain.entrant.key, t])
-    return _estimate(measure.sign * (ours - theirs), gaps, confidence)
+    return estimate(measure.sign * (ours - theirs), gaps, confidence)
 
 
 def _ranks(entries: Sequence[Entry], judged: Sequence[Measure], level: float) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from accord.comparing.entrants import Entrant, Trial, entrants
+from accord.comparing.pool import Runs
 from accord.comparing.records import Job, Ledger
 from accord.comparing.spec import CompareSpec, parse_compare, read_specification, to_yaml
 from accord.data import Table, write_parquet
@@ -18,7 +19,8 @@ from accord.errors import ConfigurationError, RunError
 from accord.training import Plan, Spec
 from accord.training.environment import pick_device
 from accord.training.files import write_text
-from accord.training.prepare import open_source
+from accord.training.interrupt import Stop
+from accord.training.prepare import Prepared, open_source
 from accord.training.same_table import same_table
 from accord.training.spec import IN_MEMORY
 from accord.training.strict import encode
@@ -43,6 +45,8 @@ class Study:
     spec: Spec
     compare: CompareSpec
     entrants: tuple[Entrant, ...]
+
+    worker = "accord.comparing.worker"
 
     @classmethod
     def read(cls, directory: Path) -> Study:
@@ -92,10 +96,13 @@ class Study:
 
     def table(self) -> Table:
         """Open the table; one that came from memory was kept in the directory."""
-        if self.spec.data.source != IN_MEMORY:
-            return open_source(self.spec)
-        test = self.directory / "test.parquet"
-        return open_source(self.spec, str(self.directory / "train.parquet"), str(test) if test.exists() else None)
+        return kept_table(self.spec, self.directory)
+
+    def laboratory(self, stop: Stop, *, threads: int, prepared: Prepared | None = None) -> Runs:
+        """Return what makes the runs in this process."""
+        from accord.comparing.laboratory import Laboratory
+
+        return Laboratory(self, stop, threads=threads, prepared=prepared)
 
 
 def begin(plan: Plan, compare: CompareSpec, out: Path, *, resume: bool) -> Study:
@@ -121,13 +128,21 @@ def begin(plan: Plan, compare: CompareSpec, out: Path, *, resume: bool) -> Study
         )
     else:
         if plan.spec.data.source == IN_MEMORY:
-            _keep(plan.table, out)
+            keep_table(plan.table, out)
         write_text(existing, to_yaml(plan.spec, compare))
     same_table(out, out / TABLE, study.table())
     return study
 
 
-def _keep(table: Table, out: Path) -> None:
+def kept_table(spec: Spec, directory: Path) -> Table:
+    """Open the table of ``spec``, or what :func:`keep_table` kept of one from memory in ``directory``."""
+    if spec.data.source != IN_MEMORY:
+        return open_source(spec)
+    test = directory / "test.parquet"
+    return open_source(spec, str(directory / "train.parquet"), str(test) if test.exists() else None)
+
+
+def keep_table(table: Table, out: Path) -> None:
     """Write a table from memory, so that other processes and a later resume have it."""
     out.mkdir(parents=True, exist_ok=True)
     parts = table.parts or {"train": range(len(table))}

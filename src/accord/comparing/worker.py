@@ -12,10 +12,11 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from accord.comparing.laboratory import Laboratory
+from accord.comparing.pool import Undertaking
 from accord.comparing.records import Job
 from accord.comparing.study import Study
 from accord.errors import AccordError
@@ -23,8 +24,8 @@ from accord.training.interrupt import Stop
 from accord.training.strict import decode
 
 
-def main(directory: str, threads: str) -> int:
-    """Serve until there is nothing left to do; return the exit code."""
+def serve(read: Callable[[Path], Undertaking], directory: str, threads: str) -> int:
+    """Serve the study that ``read`` finds in ``directory`` until nothing is left to do; return the exit code."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not look like an answer
     stop = Stop()
@@ -32,7 +33,7 @@ def main(directory: str, threads: str) -> int:
     asked: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(sys.stdin, asked, stop), daemon=True).start()
     try:
-        laboratory = Laboratory(Study.read(Path(directory)), stop, threads=int(threads))
+        laboratory = read(Path(directory)).laboratory(stop, threads=int(threads))
         while line := asked.get():
             _answer(answers, {"finished": laboratory.run(decode(Job, json.loads(line)))})
     except AccordError as error:
@@ -57,4 +58,4 @@ def _answer(answers: IO[str], value: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(serve(Study.read, *sys.argv[1:]))
