@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         training,
         weighting,
     )
-    from accord.api import MethodComparison, Model, compare, fit, front, load
+    from accord.api import MethodComparison, Model, TaskGroups, compare, fit, front, group, load
     from accord.engines import backward, gramian, jacobian
     from accord.tasks import Task
 
@@ -55,11 +55,13 @@ _NAMES = {
     "MethodComparison": "api",
     "Model": "api",
     "Task": "tasks",
+    "TaskGroups": "api",
     "backward": "engines",
     "compare": "api",
     "fit": "api",
     "front": "api",
     "gramian": "engines",
+    "group": "api",
     "jacobian": "engines",
     "load": "api",
 }
@@ -68,6 +70,7 @@ __all__ = [
     "MethodComparison",
     "Model",
     "Task",
+    "TaskGroups",
     "aggregation",
     "backward",
     "compare",
@@ -77,6 +80,7 @@ __all__ = [
     "fit",
     "front",
     "gramian",
+    "group",
     "grouping",
     "jacobian",
     "linalg",

@@ -12,7 +12,18 @@ import numpy as np
 
 from accord.comparing import Crew, begin, parse_compare, run_study
 from accord.errors import ConfigurationError, suggest
-from accord.reporting import comparison_text, verdict_text, write_comparison, write_front, write_report
+from accord.grouping import begin as begin_grouping
+from accord.grouping import parse_group
+from accord.grouping import run_study as run_grouping
+from accord.reporting import (
+    comparison_text,
+    grouping_text,
+    verdict_text,
+    write_comparison,
+    write_front,
+    write_grouping,
+    write_report,
+)
 from accord.steering import FrontRun, open_front, parse_front, run_front
 from accord.tasks import Task
 from accord.training import EvaluationSpec, ModelParts, Progress, Result, TextChoice, Trained, TrainingSpec, plan, run
@@ -178,7 +189,8 @@ def compare(
     Args:
         table: what :func:`fit` takes.
         tasks: what to predict.
-        methods: names of methods of weighting, aggregation and sharing, or pairs such as ``"mmoe+upgrad"``.
+        methods: names of methods of weighting, aggregation, sharing and sampling, or several of them joined:
+            ``"mmoe+upgrad"``.
         targets: columns to predict whose kind is inferred.
         trials: tuning runs of every method.
         seeds: fresh seeds that the best trial of every method is tested with.
@@ -262,6 +274,100 @@ def front(
     result = run_front(what, section, directory, resume=resume, progress=progress, trackers=trackers)
     write_front(result.directory)
     return open_front(result.directory, text=text)
+
+
+@final
+@dataclass(frozen=True)
+class TaskGroups:
+    """Which tasks should train together.
+
+    Attributes:
+        results: what is in ``group.json``; empty where Ctrl-C came first (go on with ``resume=True``).
+        directory: where the records and the specifications of the groups are.
+    """
+
+    results: Mapping[str, Any]
+    directory: Path
+
+    def __str__(self) -> str:
+        return grouping_text(self.results)
+
+    @property
+    def groups(self) -> list[list[str]]:
+        """The tasks' names, group by group."""
+        return [list(group["tasks"]) for group in self.results.get("groups", [])]
+
+    def specs(self) -> list[Path]:
+        """Return the specification of each group, ready for ``accord fit``."""
+        return [self.directory / group["spec"] for group in self.results.get("groups", [])]
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the page (``group.html`` in the directory by default) and return its path."""
+        return write_grouping(self.directory, path)
+
+
+def group(
+    table: Any,
+    tasks: Sequence[Task] = (),
+    *,
+    targets: Sequence[str] = (),
+    affinity: str = "inter_task_affinity",
+    affinity_options: Mapping[str, Any] | None = None,
+    partitioner: str = "auto",
+    partitioner_options: Mapping[str, Any] | None = None,
+    groups: int | None = None,
+    compute: float | None = None,
+    measure: bool = False,
+    seeds: int = 3,
+    merged: float = 0.0,
+    jobs: int = 1,
+    test: Any = None,
+    text: str | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> TaskGroups:
+    """Propose which tasks should train together under a budget, and where asked measure what that is worth.
+
+    Args:
+        table: what :func:`fit` takes.
+        tasks: what to predict.
+        targets: columns to predict whose kind is inferred.
+        affinity: who helps whom, e.g. ``"data_maps"``; see the room :mod:`accord.grouping`.
+        affinity_options: its constructor's arguments.
+        partitioner: how groups are made of that; ``"auto"`` is exact up to 12 tasks.
+        partitioner_options: its constructor's arguments.
+        groups: at most so many encoders.
+        compute: instead, at most the compute of so many models of all tasks.
+        measure: train the groups, all tasks together, each alone and random groups, and compare them.
+        seeds: how often each of them is trained.
+        merged: fraction of the epochs that all tasks train together before they are split.
+        jobs: runs at a time, each in a process of its own.
+        test: a second table that holds the test rows.
+        text: ``"hashed"`` or the local folder of a Hugging Face model.
+        out: the directory; a temporary one when left out.
+        resume: go on with the grouping in ``out``; a proposal may be measured so later.
+        progress: receives news.
+        **options: those of :func:`fit` that describe a run.
+
+    Raises:
+        ConfigurationError: an unknown option or method, or a budget that pays for nothing.
+        DataError: the table or a label cannot be used.
+        RunError: ``out`` is taken or cannot be written, or a run failed.
+    """
+    crew = Crew(jobs)
+    named = {"groups": groups, "compute": compute, "measure": measure, "seeds": seeds, "merged": merged}
+    named |= {"affinity": affinity, "affinity_options": affinity_options or {}}
+    rules = parse_group({**named, "partitioner": partitioner, "partitioner_options": partitioner_options or {}})
+    what = plan(table, tasks=tasks, targets=targets, options=_changes("group", options), test=test, text=text)
+    directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
+    study = begin_grouping(what, rules, directory, resume=resume)
+    outcome = run_grouping(study, crew, progress=progress)
+    if outcome.results is None:
+        return TaskGroups({}, directory)
+    write_grouping(directory)
+    return TaskGroups(outcome.results, directory)
 
 
 def _changes(function: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from accord.errors import AccordError
 VERBS = {
     "fit": "Train one model for several targets, and say whether sharing helped.",
     "compare": "Compare methods under the same conditions, against tuned plain weights.",
-    "explore": "Steer a front in the browser: preference in, metrics out, export.",
+    "group": "Say which tasks should train together, and what that is worth.",
     "front": "Train a whole front in one run: every compromise, and what each costs.",
+    "explore": "Steer a front in the browser: preference in, metrics out, export.",
     "merge": "Merge checkpoints, or LoRA adapters, into one.",
     "predict": "Apply a run to another table.",
     "report": "Write a run's report again, as one HTML file.",

@@ -13,8 +13,11 @@ from accord.grouping.lasso_relevance import LassoRelevance
 from accord.grouping.lookahead import lookahead
 from accord.grouping.partition import Budget, Partition, Partitioner
 from accord.grouping.rsa import RSA
+from accord.grouping.run import Outcome, probe_jobs, run_study
 from accord.grouping.shuffled import shuffled
+from accord.grouping.spec import GroupSpec, parse_group, read_specification, to_yaml
 from accord.grouping.spectral import Spectral
+from accord.grouping.study import GroupStudy, begin
 from accord.grouping.task_selection import TaskSelection
 
 __all__ = [
@@ -28,13 +31,22 @@ __all__ = [
     "DataMaps",
     "Evidence",
     "GradientCosine",
+    "GroupSpec",
+    "GroupStudy",
     "InterTaskAffinity",
     "IntervalClustering",
     "LassoRelevance",
+    "Outcome",
     "Partition",
     "Partitioner",
     "Spectral",
     "TaskSelection",
+    "begin",
     "lookahead",
+    "parse_group",
+    "probe_jobs",
+    "read_specification",
+    "run_study",
     "shuffled",
+    "to_yaml",
 ]

@@ -12,7 +12,7 @@ from accord.errors import ConfigurationError
 Losses = Callable[[], Sequence[Tensor | None]]
 
 
-def lookahead(losses: Losses, shared: Sequence[nn.Parameter], *, step: float = 0.01) -> tuple[Tensor, Tensor]:
+def lookahead(losses: Losses, shared: Sequence[nn.Parameter], *, step: float = 0.001) -> tuple[Tensor, Tensor]:
     """Return the losses ``before [T]`` and ``after [T, T]``: row i after a step of task i alone on the shared weights.
 
     The step of every task has the same length, ``step`` times the norm of the shared weights, against its gradient; a
@@ -22,7 +22,8 @@ def lookahead(losses: Losses, shared: Sequence[nn.Parameter], *, step: float = 0
     Args:
         losses: returns the T losses on one batch, ``None`` where a task has no label in it; called T + 1 times.
         shared: the shared parameters.
-        step: length of the step relative to the weights, above 0. 0.01 is about a step of Adam at a usual rate.
+        step: length of the step relative to the weights, above 0. Some ten times that, about a step of Adam at a usual
+            rate, and losses rise along most gradients, whoever's they are.
 
     Returns:
         float64 on the CPU; NaN in the rows and columns of tasks without a loss, or with one that is not finite.

@@ -6,6 +6,8 @@ from accord.reporting.comparison.page import write_comparison
 from accord.reporting.comparison.text import comparison_text
 from accord.reporting.front.page import write_front
 from accord.reporting.front.text import front_text
+from accord.reporting.grouping.page import write_grouping
+from accord.reporting.grouping.text import grouping_text
 from accord.reporting.merging.page import write_merge
 from accord.reporting.verdict import verdict_text
 from accord.reporting.write import write_report
@@ -13,9 +15,11 @@ from accord.reporting.write import write_report
 __all__ = [
     "comparison_text",
     "front_text",
+    "grouping_text",
     "verdict_text",
     "write_comparison",
     "write_front",
+    "write_grouping",
     "write_merge",
     "write_report",
 ]

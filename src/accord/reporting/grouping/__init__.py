@@ -1,0 +1,1 @@
+"""What a grouping says, as a page and for a terminal."""
