@@ -163,7 +163,7 @@ def _changes(entry: Entry, merged: Tensor) -> Iterator[tuple[Tensor, Tensor, Ten
             origin = block.base()
             deltas = torch.stack([block.delta(index) for index in range(block.count)])
         else:
-            models = torch.stack([block.model(index) for index in range(block.count)])
+            models = torch.stack([block.model(index, f"model {index}") for index in range(block.count)])
             origin = models.mean(dim=0)
             deltas = models - origin
         result = merged[start : start + length].to(entry.arithmetic) - origin
