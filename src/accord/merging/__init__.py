@@ -1,6 +1,7 @@
 """Merging: many checkpoints of one architecture in, one out, block by block."""
 
 from accord.merging.adapters import Adapter, MergedAdapter, adapt, merge_adapters, open_adapter
+from accord.merging.analyse import Analysis, analyse
 from accord.merging.arcee_fusion import ArceeFusion
 from accord.merging.breadcrumbs import Breadcrumbs
 from accord.merging.consensus import Consensus
@@ -73,6 +74,7 @@ __all__ = [
     "AdaMerging",
     "AdaRank",
     "Adapter",
+    "Analysis",
     "ArceeFusion",
     "Breadcrumbs",
     "ConcreteSubspace",
@@ -117,6 +119,7 @@ __all__ = [
     "WEMoE",
     "WeightMatching",
     "adapt",
+    "analyse",
     "begin_job",
     "compress",
     "fisher_information",
