@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         training,
         weighting,
     )
-    from accord.api import MethodComparison, Model, TaskGroups, compare, fit, front, group, load
+    from accord.api import MethodComparison, Model, TaskGroups, compare, fit, front, group, load, merge
     from accord.engines import backward, gramian, jacobian
     from accord.tasks import Task
 
@@ -64,6 +64,7 @@ _NAMES = {
     "group": "api",
     "jacobian": "engines",
     "load": "api",
+    "merge": "api",
 }
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "jacobian",
     "linalg",
     "load",
+    "merge",
     "merging",
     "reporting",
     "sampling",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, final
@@ -12,6 +12,7 @@ import numpy as np
 
 from accord.comparing import Crew, begin, parse_compare, run_study
 from accord.errors import ConfigurationError, suggest
+from accord.merging import RecipePlan, begin_job, merge_recipe
 from accord.grouping import begin as begin_grouping
 from accord.grouping import parse_group
 from accord.grouping import run_study as run_grouping
@@ -22,6 +23,7 @@ from accord.reporting import (
     write_comparison,
     write_front,
     write_grouping,
+    write_merge,
     write_report,
 )
 from accord.steering import FrontRun, open_front, parse_front, run_front
@@ -368,6 +370,43 @@ def group(
         return TaskGroups({}, directory)
     write_grouping(directory)
     return TaskGroups(outcome.results, directory)
+
+
+def merge(
+    recipe: str | Path | Mapping[str, Any],
+    out: str | Path,
+    *,
+    report: bool = False,
+    seed: int | None = None,
+    threads: int | None = None,
+    memory: int = 600 << 20,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Merge checkpoints, or LoRA adapters, into one, as a recipe says; a merge that was killed goes on where it was.
+
+    Args:
+        recipe: a file in mergekit's format, YAML text, or a mapping.
+        out: folder of the result; new, empty, or of the same merge when it was killed.
+        report: look at the models once more and write ``merge.html`` and ``merge.json`` beside the result.
+        seed: of random masks, in place of the recipe's own.
+        threads: at most; one per core when left out. The result does not depend on it.
+        memory: bytes that the process may take besides the page cache.
+        progress: told the bytes written so far and in all.
+
+    Returns:
+        The folder of the result.
+
+    Raises:
+        ConfigurationError: the recipe says something that cannot be.
+        DataError: a model is missing or damaged, or they do not fit each other.
+        RunError: the folder holds something else, or cannot be written.
+    """
+    folder = merge_recipe(recipe, out, seed=seed, threads=threads, memory=memory, progress=progress)
+    job = begin_job(recipe, out, seed=seed, threads=threads, memory=memory)
+    plan = job.plan(job.recipes[-1]) if report else None
+    if isinstance(plan, RecipePlan):
+        write_merge(plan)
+    return folder
 
 
 def _changes(function: str, options: Mapping[str, Any]) -> dict[str, Any]:
