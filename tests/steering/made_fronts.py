@@ -13,7 +13,7 @@ from accord.steering import FrontResult, parse_front, run_front
 from accord.training import plan
 
 BUDGET: dict[str, Any] = {
-    "training.epochs": 4,
+    "training.epochs": 2,
     "training.batch_size": 64,
     "training.learning_rate": 0.01,
     "training.device": "cpu",
@@ -28,7 +28,7 @@ def make_front(
     method: str = "cosmos",
     targets: tuple[str, ...] = ("bought", "price"),
     *,
-    rows: int = 600,
+    rows: int = 400,
     points: int = 0,
     options: dict[str, Any] | None = None,
 ) -> FrontResult:

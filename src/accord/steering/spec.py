@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+from torch import nn
+
 from accord.errors import ConfigurationError, suggest
+from accord.pareto import PreferenceModel
 from accord.registry import snake
 from accord.steering.methods import GIVEN, is_set, method_class
 from accord.training.strict import decode
@@ -48,6 +52,7 @@ class FrontSpec:
             if option not in known:
                 hint = suggest(option, known) if known else "It takes no options."
                 raise ConfigurationError(f"{self.method} has no option {option!r}. {hint}")
+        _tried(cls, self.method, self.options)
         if self.points < 0 or self.points == 1:
             raise ConfigurationError(f"front.points must be at least 2, or 0 for the usual number; got {self.points}")
 
@@ -69,6 +74,32 @@ def parse_front(data: Mapping[str, Any]) -> FrontSpec:
         if key not in GIVEN and parameter.default is not parameter.empty
     }
     return replace(asked, method=name, options={**defaults, **ON_TABLES.get(name, {}), **asked.options})
+
+
+def _tried(cls: type, name: str, options: Mapping[str, Any]) -> None:
+    """Build the method on something small, so that a wrong option costs nothing that was computed before.
+
+    Raises:
+        ConfigurationError: an option has the wrong type or is out of range.
+    """
+    takes = inspect.signature(cls).parameters
+    usual = {
+        "net": nn.Linear(1, 1),
+        "members": [nn.Linear(1, 1), nn.Linear(1, 1)],
+        "tasks": 2,
+        "preference": [0.5, 0.5],
+        "preferences": [[0.5, 0.5]],
+        "index": 0,
+    }
+    try:
+        with torch.random.fork_rng():
+            built = cls(**{key: value for key, value in usual.items() if key in takes}, **options)
+            if isinstance(built, PreferenceModel):
+                built.sample(torch.Generator())
+    except ConfigurationError as error:
+        raise ConfigurationError(f"front.options of {name}: {error}") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(f"front.options of {name} cannot be {dict(options)!r}: {error}") from error
 
 
 def _plain(value: Any) -> Any:
