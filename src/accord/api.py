@@ -12,10 +12,10 @@ import numpy as np
 
 from accord.comparing import Crew, begin, parse_compare, run_study
 from accord.errors import ConfigurationError, suggest
-from accord.merging import RecipePlan, begin_job, merge_recipe
 from accord.grouping import begin as begin_grouping
 from accord.grouping import parse_group
 from accord.grouping import run_study as run_grouping
+from accord.merging import RecipePlan, begin_job, merge_recipe
 from accord.reporting import (
     comparison_text,
     grouping_text,
