@@ -14,7 +14,8 @@ one.
 A step is zero_grad, forward, T losses and gradients in ``.grad`` under UPGrad. ``ratio`` is its wall-clock time over
 the plain step's measured beside it, and ``cpu_ratio`` that of CPU time, which other work on the machine disturbs less.
 Each cell runs in a fresh process, so ``peak_mb`` (peak resident memory) is its own. Inputs: ``shared``, every task sees
-every sample; ``domains``, every sample belongs to one task; ``samples``, one objective per sample of a batch of T, all
+every sample; ``domains``, every sample belongs to one task (and the batch has
+one for each at least); ``samples``, one objective per sample of a batch of T, all
 through one head that is shared too. ``--peer`` adds the settings of TorchJD where it can be imported, ``--libmtl`` the
 loops of a checkout of LibMTL; nothing here needs either.
 """
@@ -41,18 +42,28 @@ from torch import Tensor, nn
 APPROXIMATE = ("sketch", "representation")
 
 
-def setting(model: str, tasks: int, inputs: str) -> tuple[nn.Module, Tensor, nn.Module, list[slice], list[Tensor]]:
-    """Return trunk, batch, heads, each task's rows, and each task's targets."""
+def setting(
+    model: str, tasks: int, inputs: str
+) -> tuple[nn.Module, Tensor, nn.Module, list[slice | None], list[Tensor]]:
+    """Return trunk, batch, heads, each task's rows (``None`` for all), and each task's targets."""
     torch.manual_seed(0)
     trunk, x, width = MODELS[model]()
     if inputs == "samples":
         x = torch.randn(tasks, *x.shape[1:])
         rows = [slice(task, task + 1) for task in range(tasks)]
         return trunk, x, nn.Linear(width, 8), rows, [torch.randn(1, 8) for _ in rows]
-    apart = inputs == "domains"
-    rows = [slice(task if apart else 0, None, tasks if apart else 1) for task in range(tasks)]
+    if inputs == "domains":
+        x = x if len(x) >= tasks else torch.randn(tasks, *x.shape[1:])
+        rows = [slice(task, None, tasks) for task in range(tasks)]
+    else:
+        rows = [None] * tasks
     heads = nn.ModuleList(nn.Linear(width, 8) for _ in range(tasks))
-    return trunk, x, heads, rows, [torch.randn(len(x[part]), 8) for part in rows]
+    return trunk, x, heads, rows, [torch.randn(len(take(x, part)), 8) for part in rows]
+
+
+def take(values: Tensor, rows: slice | None) -> Tensor:
+    """Return a task's rows; where it has all of them, without a node in the graph that says so."""
+    return values if rows is None else values[rows]
 
 
 def measure(model: str, tasks: int, engine: str, options: Namespace) -> dict[str, Any]:
@@ -63,7 +74,7 @@ def measure(model: str, tasks: int, engine: str, options: Namespace) -> dict[str
     def losses(features: Tensor) -> list[Tensor]:
         each = heads if isinstance(heads, nn.ModuleList) else [heads] * tasks
         parts = zip(each, rows, targets, strict=True)
-        return [(head(features[part]) - target).pow(2).mean() for head, part, target in parts]
+        return [(head(take(features, part)) - target).pow(2).mean() for head, part, target in parts]
 
     steps = {"plain": plain, engine: build(engine, trunk, heads, options.libmtl)}
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}

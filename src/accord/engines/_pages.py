@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import torch
@@ -42,6 +43,12 @@ def rows_apart(rows: int, width: int, dtype: torch.dtype, device: torch.device) 
     """
     gap = _GAP if device.type == "cpu" and rows > 1 and width and width * dtype.itemsize % _PAGE == 0 else 0
     return zeros(rows, width + gap, dtype, device)[:, :width]
+
+
+def stack_apart(rows: Sequence[Tensor]) -> Tensor:
+    """Return ``rows``, each ``[width]``, one below the other as :func:`rows_apart` lays them out."""
+    first = rows[0]
+    return torch.stack(list(rows), out=rows_apart(len(rows), len(first), first.dtype, first.device))
 
 
 def keep_freed() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from accord.engines._engine import Problem
-from accord.engines._pages import rows_apart
+from accord.engines._pages import stack_apart
 from accord.engines._sweep import Grads, Sweep, owners, positions
 from accord.engines.loop import dense
 
@@ -71,7 +71,7 @@ class Together:
         for port, position in self.shared.get(node, ()):
             found = {task: gradient for task, outputs in arrived.items() if (gradient := outputs[port]) is not None}
             if found:
-                rows = _stacked([dense(gradient).reshape(-1) for gradient in found.values()])
+                rows = stack_apart([dense(gradient).reshape(-1) for gradient in found.values()])
                 self.meet(position, list(found), rows)
 
     def _cut_short(self, node: Node, arrived: dict[int, Grads]) -> bool:
@@ -80,11 +80,6 @@ class Together:
         if len(present) < len(gradients):
             return False
         return any(shortcut(self, node, list(arrived), present) for shortcut in self.shortcuts)
-
-
-def _stacked(gradients: Sequence[Tensor]) -> Tensor:
-    first = gradients[0]
-    return torch.stack(list(gradients), out=rows_apart(len(gradients), len(first), first.dtype, first.device))
 
 
 Shortcut = Callable[[Together, Node, list[int], list[Tensor]], bool]

@@ -11,6 +11,7 @@ from accord.engines._deferred import Deferred
 from accord.engines._engine import Derivatives, Engine, Problem
 from accord.engines._graph import COMMON
 from accord.engines._linear_heads import linear_heads
+from accord.engines._pages import stack_apart
 from accord.engines._products import products
 from accord.engines._split import split
 from accord.engines.loop import Loop
@@ -52,4 +53,5 @@ class Representation(Engine):
 
 def _rows(cotangents: list[Tensor | None]) -> Tensor:
     like = next(gradient for gradient in cotangents if gradient is not None)
-    return torch.stack([torch.zeros_like(like) if gradient is None else gradient for gradient in cotangents]).flatten(1)
+    whole = [torch.zeros_like(like) if gradient is None else gradient for gradient in cotangents]
+    return stack_apart([gradient.reshape(-1) for gradient in whole])
