@@ -149,13 +149,15 @@ def planted(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Return a table of binary tasks ``t0`` ... and the group of each.
 
-    A group has four bent random directions of the inputs; a task is whether a positive combination of them, with a
+    A group has four bent directions of the inputs; a task is whether a positive combination of them, with a
     tenth of noise in variance, is above its median.
     """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, inputs))
     table: dict[str, Any] = {f"x{i}": x[:, i].round(4) for i in range(inputs)}
-    features = [np.tanh(2 * x @ rng.normal(size=(inputs, 4)) / np.sqrt(inputs)) for _ in range(groups)]
+    # Orthogonal, as random directions of two groups may happen to be alike: then they are rightly put together.
+    directions = np.linalg.qr(rng.normal(size=(inputs, inputs)))[0]
+    features = [np.tanh(2 * x @ directions[:, 4 * g : 4 * g + 4]) for g in range(groups)]
     labels = rng.permutation(np.arange(tasks) % groups)
     for t, label in enumerate(labels):
         score = features[label] @ np.abs(rng.normal(size=4))

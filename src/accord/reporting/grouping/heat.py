@@ -14,10 +14,10 @@ from accord.reporting.numbers import finite, general
 from accord.reporting.parts import Section, figure, table
 from accord.reporting.run import mapping, sequence
 from accord.reporting.svg.heat import level
-from accord.reporting.svg.text import shorten
+from accord.reporting.svg.text import shorten, width
 
 MOST = 100  # tasks of a map whose cells can still be seen
-LABEL, SIDE, TREE = 176.0, 640.0, 96.0
+LABEL, SIDE, TREE = 176.0, 520.0, 96.0  # most room for names, least for cells, room for the tree
 LISTED = 200
 
 
@@ -48,18 +48,26 @@ def heat_map(
 ) -> Markup:
     """Return the map; colours are full at ``reach``, groups are framed, joins of average linkage are to its right."""
     cell = min(40.0, max(8.0, SIDE / len(order)))
-    side = LABEL + cell * len(order)
-    tree = _tree(found, order, cell, side + 8)
+    size = 12.0 if cell >= 13 else 8.0
+    label = min(LABEL, 16 + max(width(names[task], size) for task in order))
+    side = label + cell * len(order)
+    tree = _tree(found, order, cell, (side + 8, label))
+    total = side + (16 + TREE if tree else 8)
     name = f"Who helps whom among {len(order)} tasks"
     inner = el(
         "svg",
         el("title", name),
-        [_cell(helps, (i, j), (a, b), names, reach, cell) for a, i in enumerate(order) for b, j in enumerate(order)],
-        [_label(names[task], place, cell) for place, task in enumerate(order)],
-        _frames(found, names, cell),
+        [
+            _cell(helps, (i, j), (label + cell * b, label + cell * a), names, reach, cell)
+            for a, i in enumerate(order)
+            for b, j in enumerate(order)
+        ],
+        [_label(names[task], label + cell * (place + 0.5), label, size) for place, task in enumerate(order)],
+        _frames(found, names, cell, label),
         tree,
         class_="heat-map",
-        viewBox=f"0 0 {side + (16 + TREE if tree else 8):.0f} {side + 8:.0f}",
+        viewBox=f"0 0 {total:.0f} {side + 8:.0f}",
+        width=f"{total:.0f}",
         role="img",
         aria_label=name,
         tabindex=0,
@@ -69,9 +77,9 @@ def heat_map(
 
 
 def _cell(
-    helps: np.ndarray, pair: tuple[int, int], at: tuple[int, int], names: Sequence[str], reach: float, size: float
+    helps: np.ndarray, pair: tuple[int, int], at: tuple[float, float], names: Sequence[str], reach: float, size: float
 ) -> Markup:
-    place = {"x": LABEL + size * at[1], "y": LABEL + size * at[0], "width": size - 0.5, "height": size - 0.5}
+    place = {"x": at[0], "y": at[1], "width": size - 0.5, "height": size - 0.5}
     if pair[0] == pair[1]:
         return el("rect", class_="self", **place, data_tip=names[pair[0]])
     value = finite(float(helps[pair]))
@@ -79,36 +87,36 @@ def _cell(
     return el("rect", class_=level(value / reach if reach > 0 else 0.0), **place, data_tip=tip)
 
 
-def _label(name: str, place: int, cell: float) -> list[Markup]:
+def _label(name: str, middle: float, room: float, size: float) -> list[Markup]:
     """Return a task's name left of its row and, turned, above its column."""
-    size = 12.0 if cell >= 13 else 8.0
-    text, middle = shorten(name, LABEL - 12, size), LABEL + cell * (place + 0.5) + size / 3
+    text, base = shorten(name, room - 12, size), middle + size / 3
     look = "label base" if size > 8 else "label base fine"
-    turn = f"rotate(-90 {middle:.1f} {LABEL - 6:.1f})"
+    turn = f"rotate(-90 {base:.1f} {room - 6:.1f})"
     return [
-        el("text", text, class_=look, x=LABEL - 6, y=middle, text_anchor="end"),
-        el("text", text, class_=look, x=middle, y=LABEL - 6, transform=turn),
+        el("text", text, class_=look, x=room - 6, y=base, text_anchor="end"),
+        el("text", text, class_=look, x=base, y=room - 6, transform=turn),
     ]
 
 
-def _frames(found: Mapping[str, Any], names: Sequence[str], cell: float) -> list[Markup]:
+def _frames(found: Mapping[str, Any], names: Sequence[str], cell: float, room: float) -> list[Markup]:
     """Return a frame around the square of the tasks that each group serves."""
     frames, start = [], 0
     for group in groups_of(found):
         count = sum(name in names for name in group.serves)
-        edge, side = LABEL + cell * start - 1, cell * count + 1.5
+        edge, side = room + cell * start - 1, cell * count + 1.5
         frames.append(el("rect", class_="group-frame", x=edge, y=edge, width=side, height=side))
         start += count
     return frames
 
 
-def _tree(found: Mapping[str, Any], order: Sequence[int], cell: float, left: float) -> list[Markup]:
+def _tree(found: Mapping[str, Any], order: Sequence[int], cell: float, corner: tuple[float, float]) -> list[Markup]:
     """Return the joins as brackets; where groups are not cuts of the tree, lines cross."""
     joins = [[finite(value) for value in sequence(join)] for join in sequence(mapping(found, "affinity").get("joins"))]
     if len(joins) != len(order) - 1 or any(len(join) != 4 or math.isnan(sum(join)) for join in joins):
         return []
     top = max((join[2] for join in joins), default=0.0) or 1.0
-    tips = {task: (left, LABEL + cell * (place + 0.5)) for place, task in enumerate(order)}
+    left, room = corner
+    tips = {task: (left, room + cell * (place + 0.5)) for place, task in enumerate(order)}
     drawn = []
     for number, (first, second, distance, _) in enumerate(joins):
         x = left + TREE * distance / top

@@ -10,7 +10,7 @@ import numpy as np
 
 from accord.reporting.grouping.read import groups_of
 from accord.reporting.html import Markup, bdi, el
-from accord.reporting.numbers import finite, general
+from accord.reporting.numbers import finite, fixed, general
 from accord.reporting.parts import Section, figure, responsive, table, tint
 from accord.reporting.run import mapping, sequence
 from accord.reporting.svg.scale import Scale, domain, labels, ticks
@@ -47,7 +47,9 @@ def agreement(found: Mapping[str, Any]) -> Section | None:
         "Gain over one model of all tasks: to the right what the affinity predicts, in its own unit, upwards what the "
         "test rows say, in per cent of the metric."
     )
-    said = f" Spearman's correlation {rho:+.2f}, p = {finite(facts.get('p')):.2g}." if rho == rho else ""
+    said = (
+        f" Spearman's correlation {fixed(rho, 2, sign=True)}, p = {finite(facts.get('p')):.2g}." if rho == rho else ""
+    )
     rows = [[bdi(d.task), d.group, general(d.predicted), f"{general(d.measured)} %"] for d in dots]
     data = table("Gains by task", ["Task", "Group", "Predicted", "Measured"], rows)
     picture = responsive(lambda size: scatter(dots, size))
@@ -73,6 +75,7 @@ def scatter(dots: Sequence[Dot], size: tuple[float, float]) -> Markup:
     """Return the picture."""
     width, height = size
     xs, ys = (np.array([0.0, *(getattr(d, side) for d in dots)]) for side in ("predicted", "measured"))
+    ys = np.concatenate([ys, [v for d in dots for v in (d.low, d.high) if np.isfinite(v)]])
     x = Scale(*domain(xs)[:2], LEFT, width - RIGHT)
     y = Scale(*domain(ys)[:2], height - BOTTOM, TOP)
     marks = [
@@ -86,11 +89,17 @@ def scatter(dots: Sequence[Dot], size: tuple[float, float]) -> Markup:
         )
         for d in dots
     ]
+    spans = [
+        el("line", class_=f"span {tint(d.group - 1)}", x1=at, x2=at, y1=y.at(d.low), y2=y.at(d.high))
+        for d in dots
+        if np.isfinite([d.low, d.high]).all() and (at := x.at(d.predicted))
+    ]
     name = f"Predicted and measured gain of {len(dots)} tasks"
     return el(
         "svg",
         el("title", name),
         _axes(x, y, width, height),
+        spans,
         marks,
         class_="chart",
         viewBox=f"0 0 {width:g} {height:g}",

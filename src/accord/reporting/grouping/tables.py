@@ -27,7 +27,7 @@ def groups(found: Mapping[str, Any]) -> Section:
             ),
             _names(one.tasks, one.serves),
             general(one.predicted),
-            general(one.cost),
+            f"{one.cost:.3g}",
             el("code", f"accord fit {one.spec}"),
         ]
         for one in groups_of(found)
@@ -35,7 +35,7 @@ def groups(found: Mapping[str, Any]) -> Section:
     head = ["Group", "Tasks", "Predicted gain", "Cost", "To train it"]
     predicted = mapping(found, "predicted")
     mean = {key: general(finite(predicted.get(key))) for key in ("groups", "together", "random")}
-    spent, limit = (general(finite(budget.get(key))) for key in ("spent", "limit"))
+    spent, limit = (f"{finite(budget.get(key)):.3g}" for key in ("spent", "limit"))
     lead = (
         f"Cost in {budget.get('unit')}, {spent} of {limit} spent. Mean predicted gain of a task over training alone, "
         f"in the unit of the affinity: {mean['groups']} in these groups, {mean['together']} all together, "
@@ -62,8 +62,8 @@ def contestants(found: Mapping[str, Any]) -> Section | None:
             [
                 str(one.get("name")),
                 size.text() if size else "0",
-                general(finite(one.get("models"))),
-                general(finite(one.get("cost"))),
+                f"{finite(one.get('models')):.0f}",
+                f"{finite(one.get('cost')):.3g}",
                 duration(seconds),
             ]
         )
