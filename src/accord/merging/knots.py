@@ -83,7 +83,7 @@ class KnOTS(MatrixMethod):
 
     def work(self, rows: int, columns: int, models: int) -> int:
         wide = models * columns
-        return 4 * rows * wide + svd_work(rows, wide)
+        return 5 * rows * wide + svd_work(rows, wide)
 
 
 def _ties(parts: Sequence[Tensor], density: float, weights: Sequence[float]) -> Tensor:
