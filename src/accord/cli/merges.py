@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -118,7 +119,7 @@ def _later(job: Job, recipe: Recipe) -> dict[str, Any]:
 def _text(facts: dict[str, Any]) -> str:
     lines = [facts["what"], f"  to       {facts['out']}"]
     methods = list(facts.get("methods", {}).items())
-    lines += [f"  method   {name}  ({count} tensors)" for name, count in methods[:SHOWN_METHODS]]
+    lines += [f"  method   {_rounded(name)}  ({count} tensors)" for name, count in methods[:SHOWN_METHODS]]
     if len(methods) > SHOWN_METHODS:
         rest = sum(count for _, count in methods[SHOWN_METHODS:])
         lines.append(f"           and {len(methods) - SHOWN_METHODS} more settings of it  ({rest} tensors)")
@@ -135,6 +136,11 @@ def _text(facts: dict[str, Any]) -> str:
             f"  time     {_about(facts['seconds_about'])}",
         ]
     return "\n".join([*lines, *(f"  note     {note}" for note in facts.get("notes", ()))])
+
+
+def _rounded(name: str) -> str:
+    """Return a method's settings with four digits: values between two of a gradient have many."""
+    return re.sub(r"\d+\.\d{5,}", lambda found: f"{float(found[0]):.4g}", name)
 
 
 def _about(seconds: float | None) -> str:

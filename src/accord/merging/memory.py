@@ -8,6 +8,7 @@ from pathlib import Path
 from accord.errors import ConfigurationError
 from accord.merging.engine import block_length
 from accord.merging.entry import Entry
+from accord.merging.lazy import LazyTensor
 from accord.merging.matrix_method import MatrixMethod
 
 MEGABYTE = 1 << 20
@@ -33,8 +34,16 @@ def per_thread(entries: Sequence[Entry]) -> int:
         buffers = (SHARED_BUFFERS + 2 * len(entry.models)) * length * entry.arithmetic.itemsize
         if isinstance(entry.method, MatrixMethod) and entry.method.is_matrix(entry.name, entry.shape):
             buffers = _matrix_bytes(entry.method, entry)
+        buffers += _lazy_bytes(entry, length)
         most = max(most, buffers + _survey_bytes(entry, entry.elements, "tensor"))
     return most
+
+
+def _lazy_bytes(entry: Entry, length: int) -> int:
+    """Return what working out a block of the widest lazy tensor takes: own rows, the change of them, and their sum."""
+    sources = (*entry.models, *([] if entry.base is None else [entry.base]))
+    widest = max((source.width for source in sources if isinstance(source, LazyTensor)), default=-1)
+    return 3 * (length + 2 * widest) * 8 if widest >= 0 else 0
 
 
 def _matrix_bytes(method: MatrixMethod, entry: Entry) -> int:
