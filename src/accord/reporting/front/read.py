@@ -36,14 +36,18 @@ class Shown:
     dominated: bool
     facts: Mapping[str, Any]
 
+    @property
+    def single(self) -> str:
+        """The task of a single-task baseline; empty for all others."""
+        return self.name.removeprefix("single:") if self.name.startswith("single:") else ""
+
     def loss(self, task: TaskInfo) -> float:
         """Return the mean loss of a task; NaN where this model has none."""
         return finite(mapping(self.facts, "losses").get(task.name))
 
     def metric(self, task: TaskInfo, key: str | None = None) -> Figure:
         """Return a metric of a task, its primary one by default; NaN where this model has none."""
-        found = mapping(self.facts, "metrics", task.name, key or task.primary)
-        return Figure(*(finite(found.get(part)) for part in ("value", "low", "high")))
+        return value_of(mapping(self.facts, "metrics", task.name, key or task.primary))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +74,11 @@ def _shown(entry: Mapping[str, Any]) -> Shown:
     preference = [finite(share) for share in sequence(entry.get("preference"))]
     facts = mapping(entry, "test") or entry
     return Shown(str(entry.get("name") or ""), preference, bool(entry.get("dominated")), facts)
+
+
+def value_of(found: Mapping[str, Any]) -> Figure:
+    """Return ``{value, low, high}`` as a figure."""
+    return Figure(*(finite(found.get(part)) for part in ("value", "low", "high")))
 
 
 def value_text(figure: Figure) -> str:

@@ -27,9 +27,9 @@ class Frame:
         left = max((width(text) for text in labels(ticks(*ys))), default=0) + 10
         return cls(Scale(*xs, left, wide - right), Scale(*ys, high - BOTTOM, TOP), wide, high)
 
-    def draw(self, x_name: str, *, emphasise: float | None = None) -> Markup:
-        """Return gridlines and labels; a dotted line marks ``emphasise``."""
-        return join([self._rows(), self._emphasis(emphasise), self._columns(), self._name(x_name)])
+    def draw(self, x_name: str, *, emphasise: float | None = None, whole: bool = True) -> Markup:
+        """Return gridlines and labels; a dotted line marks ``emphasise``, ``whole`` numbers stand below the picture."""
+        return join([self._rows(), self._emphasis(emphasise), self._columns(whole), self._name(x_name)])
 
     def _emphasis(self, value: float | None) -> Markup | None:
         if value is None or not self.y.low <= value <= self.y.high:
@@ -46,9 +46,9 @@ class Frame:
             drawn.append(el("text", text, class_="tick", x=self.x.start - 8, y=y + 4, text_anchor="end"))
         return drawn
 
-    def _columns(self) -> list[Markup]:
+    def _columns(self, whole: bool) -> list[Markup]:
         count = max(3, int((self.x.end - self.x.start) / 90))
-        values = ticks(self.x.low, self.x.high, count, whole=True)
+        values = ticks(self.x.low, self.x.high, count, whole=whole)
         drawn = [el("line", class_="axis", x1=self.x.start, x2=self.x.end, y1=self.y.start, y2=self.y.start)]
         for value, text in zip(values, labels(values), strict=True):
             x = self.x.at(value)
