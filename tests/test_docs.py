@@ -160,6 +160,7 @@ PUBLIC = [
     "reporting",
     "sampling",
     "sharing",
+    "steering",
     "steps",
     "tasks",
     "testing",

@@ -32,6 +32,7 @@ JOBS = {
     "text": "read free text with a transformer from a local folder",
     "testing": "test methods of your own with accord.testing",
     "machines": "compare methods on several machines at a time",
+    "onnx": "export a solution of a front as ONNX",
     "explore": "explore a front in the browser",
     "pareto": "indicators of fronts: IGD+, epsilon, R2, attainment",
     "tensorboard": "mirror the history to TensorBoard",
