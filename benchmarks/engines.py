@@ -50,11 +50,11 @@ def setting(
     trunk, x, width = MODELS[model]()
     if inputs == "samples":
         x = torch.randn(tasks, *x.shape[1:])
-        rows = [slice(task, task + 1) for task in range(tasks)]
-        return trunk, x, nn.Linear(width, 8), rows, [torch.randn(1, 8) for _ in rows]
+        single: list[slice | None] = [slice(task, task + 1) for task in range(tasks)]
+        return trunk, x, nn.Linear(width, 8), single, [torch.randn(1, 8) for _ in single]
     if inputs == "domains":
         x = x if len(x) >= tasks else torch.randn(tasks, *x.shape[1:])
-        rows = [slice(task, None, tasks) for task in range(tasks)]
+        rows: list[slice | None] = [slice(task, None, tasks) for task in range(tasks)]
     else:
         rows = [None] * tasks
     heads = nn.ModuleList(nn.Linear(width, 8) for _ in range(tasks))
