@@ -22,6 +22,7 @@ from accord.pareto import (
     PaMaL,
     ParetoHyperNetwork,
     PreferenceModel,
+    SoupFront,
     TchebycheffScalarisation,
     draw_preferences,
     evaluate_front,
@@ -62,6 +63,7 @@ BUILD: dict[str, Callable[[], PreferenceModel]] = {
     "cosmos": lambda: COSMOS(Twin(5), 2),
     "pamal": lambda: PaMaL([Twin(), Twin()]),
     "palora": lambda: PaLoRA(Twin(), 2),
+    "soup": lambda: SoupFront([Twin(), Twin()]),
 }
 models = pytest.mark.parametrize("build", BUILD.values(), ids=BUILD)
 INPUTS = torch.linspace(-1, 1, 21).view(7, 3)
@@ -102,7 +104,9 @@ def test_solutions_stand_alone_and_models_save(build: Callable[[], PreferenceMod
 def test_every_parameter_learns(build: Callable[[], PreferenceModel]) -> None:
     model = spread(build())
     preferences = model.sample(torch.Generator().manual_seed(0), progress=0.5)
-    losses = torch.stack([torch.stack([out.square().mean() for out in model(INPUTS, one)]) for one in preferences])
+    outputs = [[out.square().mean() for out in model(INPUTS, one)] for one in preferences]
+    # Both losses look at both heads, for a member that is trained for one of them alone.
+    losses = torch.stack([torch.stack([first + second, first + 2 * second]) for first, second in outputs])
     model.objective(losses, preferences).backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) and p.grad.any() for p in model.parameters())
     assert preferences.shape == (len(losses), 2) and bool((preferences >= 0).all())
@@ -114,7 +118,7 @@ def test_draws_are_the_generators_own(build: Callable[[], PreferenceModel]) -> N
     model, state = build(), torch.get_rng_state()
     first, again, other = (model.sample(torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
     assert torch.equal(first, again) and torch.equal(torch.get_rng_state(), state)
-    assert isinstance(model, PaLoRA) or not torch.equal(first, other)
+    assert isinstance(model, PaLoRA | SoupFront) or not torch.equal(first, other)
 
 
 class Level(nn.Module):
@@ -144,6 +148,7 @@ def criterion(level: Tensor) -> Tensor:
         (lambda: PaMaL([Level(1), Level(1)], penalty=1.0), lambda w: w[1]),
         (lambda: PaLoRA(Level(1), 2), lambda w: w[1]),
         (lambda: COSMOS(Level(3), 2, penalty=0.0), lambda w: w[1]),
+        (lambda: SoupFront([Level(1), Level(1)]), lambda w: w[1]),
     ],
 )
 def test_training_finds_the_front(build: Callable[[], PreferenceModel], wanted: Callable[[Tensor], Tensor]) -> None:
@@ -166,7 +171,9 @@ def test_training_finds_the_front(build: Callable[[], PreferenceModel], wanted: 
 
 
 def test_phn_epo_takes_a_step_towards_the_ray() -> None:
-    model, preference = ParetoHyperNetwork(Level(1), 2, hidden=(16,)), tensor([0.8, 0.2])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, preference = ParetoHyperNetwork(Level(1), 2, hidden=(16,)), tensor([0.8, 0.2])
     inputs, optimiser = torch.ones(2, 1), torch.optim.SGD(model.parameters(), lr=0.04)
     for _ in range(150):
         losses = criterion(model(inputs, preference))
@@ -199,6 +206,30 @@ def test_members_at_the_corners_and_their_mean_between() -> None:
     middle = model.solution(tensor([0.25, 0.75]))
     assert isinstance(middle, Twin)
     torch.testing.assert_close(middle.mix.weight, 0.25 * members[0].mix.weight + 0.75 * members[1].mix.weight)
+
+
+def test_a_soup_trains_its_members_apart_and_says_how_far_mixtures_fall_short() -> None:
+    members = [Twin(), Twin()]
+    model = SoupFront(members)
+    preferences = model.sample(torch.Generator())
+    assert torch.equal(preferences, torch.eye(2))
+    losses = torch.stack([torch.stack([out.square().mean() for out in model(INPUTS, one)]) for one in preferences])
+    model.objective(losses, preferences).backward()
+    for task, member in enumerate(members):
+        alone = {name: parameter.grad.clone() for name, parameter in member.named_parameters()}
+        member.zero_grad()
+        (member(INPUTS)[task].square().mean() / 2).backward()
+        for name, parameter in member.named_parameters():
+            torch.testing.assert_close(
+                alone[name], torch.zeros_like(alone[name]) if parameter.grad is None else parameter.grad
+            )
+    at = tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+    found = tensor([[0.0, 4.0], [3.0, 1.0], [2.0, 0.0]])
+    assert model.spread(at, found)[1].tolist() == [2.0, -1.0]
+    with pytest.raises(ConfigurationError, match="every corner"):
+        model.spread(at[1:], found[1:])
+    with pytest.raises(ConfigurationError, match="share parameters"):
+        SoupFront([members[0], members[0]])
 
 
 def test_disorder_by_hand() -> None:

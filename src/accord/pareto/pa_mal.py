@@ -21,8 +21,7 @@ class PaMaL(WeightSpaceModel):
     what the order of the losses is off. For task t, with the step's samples in ascending order of ``w_t``, its losses
     ought to fall, and ``R_t = log( (1 / (W - 1)) sum exp(max(l_next - l, 0)) )`` is 0 if they do.
 
-    Without training, on members that were fine-tuned from one network for one reward each, :meth:`solution` is a
-    rewarded soup (Rame et al., Rewarded Soups, 2023).
+    Members that are trained apart, and mixed without training, are a :class:`~accord.pareto.SoupFront`.
 
     Cost: ``window`` forwards, and T times the memory of one network. Running statistics of norms, if there are any,
     are the first member's, of all mixtures alike.
@@ -57,11 +56,7 @@ class PaMaL(WeightSpaceModel):
         self, members: Sequence[nn.Module], window: int = 4, penalty: float = 0.0, concentration: float = 1.0
     ) -> None:
         super().__init__(len(members), members[0] if members else nn.Identity())
-        shapes = [{name: tuple(p.shape) for name, p in member.named_parameters()} for member in members]
-        if any(other != shapes[0] for other in shapes):
-            raise ConfigurationError("the members have parameters of different names or shapes; build them all alike")
-        if len({id(parameter) for member in members for parameter in member.parameters()}) < sum(map(len, shapes)):
-            raise ConfigurationError("the members share parameters; build each of them anew")
+        check_members(members)
         if window < 1 or not 0.0 <= penalty < float("inf") or (penalty and window < 2):
             raise ConfigurationError(
                 "window must be 1 or more, penalty finite and not negative, and one above 0 needs a window of 2; "
@@ -87,6 +82,15 @@ class PaMaL(WeightSpaceModel):
         if not self.penalty or len(losses) < 2:
             return total
         return total + self.penalty * disorder(losses, preferences).sum() / len(losses)
+
+
+def check_members(members: Sequence[nn.Module]) -> None:
+    """Raise a :class:`ConfigurationError` unless ``members`` are networks of one shape with parameters of their own."""
+    shapes = [{name: tuple(p.shape) for name, p in member.named_parameters()} for member in members]
+    if any(other != shapes[0] for other in shapes):
+        raise ConfigurationError("the members have parameters of different names or shapes; build them all alike")
+    if len({id(parameter) for member in members for parameter in member.parameters()}) < sum(map(len, shapes)):
+        raise ConfigurationError("the members share parameters; build each of them anew")
 
 
 def disorder(losses: Tensor, preferences: Tensor) -> Tensor:
