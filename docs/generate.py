@@ -36,7 +36,7 @@ NEEDS = {
 OWN_LOOPS = {
     "steps": "It is for loops of your own, as the example below shows.",
     "merging": "It takes state dictionaries or modules, `Method(...)(base, models)`, or checkpoints on disk.",
-    "grouping": "`accord group --affinity` and `--partitioner` take it by name: [](/tutorial-group.md) shows how.",
+    "grouping": "`accord group` takes affinities and partitioners by name: [](/tutorial-group.md) shows how.",
     "sampling": "It is for loops of your own: [](/sampling.md) shows how.",
 }
 OPTION = {"weighting": "balancing", "aggregation": "balancing", "sharing": "sharing"}

@@ -163,7 +163,7 @@ def test_mistakes_are_refused_before_anything_is_trained(
 def test_conditional_tasks_and_too_few_tasks_are_refused(tmp_path: Path) -> None:
     chained = [Task("t0", "binary"), Task("t1", "binary", given="t0")]
     with pytest.raises(ConfigurationError, match="'t1' is given 't0'"):
-        begin(plan(planted_table(2), chained, options=FAST), GroupSpec(), tmp_path / "d", resume=False)
+        begin(plan(planted_table(2), tasks=chained, options=FAST), GroupSpec(), tmp_path / "d", resume=False)
     with pytest.raises(ConfigurationError, match="at least two tasks"):
         begin(plan(planted_table(1), targets=["t0"], options=FAST), GroupSpec(), tmp_path / "d", resume=False)
 

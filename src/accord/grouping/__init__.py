@@ -11,7 +11,9 @@ from accord.grouping.inter_task_affinity import InterTaskAffinity
 from accord.grouping.interval_clustering import IntervalClustering
 from accord.grouping.lasso_relevance import LassoRelevance
 from accord.grouping.lookahead import lookahead
+from accord.grouping.merge_and_split import MergeAndSplit, Split
 from accord.grouping.partition import Budget, Partition, Partitioner
+from accord.grouping.pg_fed import PGFed
 from accord.grouping.rsa import RSA
 from accord.grouping.run import Outcome, probe_jobs, run_study
 from accord.grouping.shuffled import shuffled
@@ -36,10 +38,13 @@ __all__ = [
     "InterTaskAffinity",
     "IntervalClustering",
     "LassoRelevance",
+    "MergeAndSplit",
     "Outcome",
+    "PGFed",
     "Partition",
     "Partitioner",
     "Spectral",
+    "Split",
     "TaskSelection",
     "begin",
     "lookahead",

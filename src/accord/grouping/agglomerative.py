@@ -35,6 +35,9 @@ class Agglomerative(Partitioner):
         cost="O(T^3)",
     )
 
+    def check(self, tasks: int) -> None:
+        """Any number will do."""
+
     def divide(self, helps: Array, budget: Budget) -> Partition:
         tasks = len(helps)
         most = budget.most_groups(tasks)

@@ -44,11 +44,13 @@ class BranchAndBound(Partitioner):
     def __init__(self, *, overlap: bool = True) -> None:
         self.overlap = overlap
 
-    def divide(self, helps: Array, budget: Budget) -> Partition:
-        if len(helps) > MOST_TASKS:
+    def check(self, tasks: int) -> None:
+        if tasks > MOST_TASKS:
             raise ConfigurationError(
-                f"branch and bound is for up to {MOST_TASKS} tasks, not {len(helps)}: take agglomerative or spectral"
+                f"branch and bound is for up to {MOST_TASKS} tasks, not {tasks}: take agglomerative or spectral"
             )
+
+    def divide(self, helps: Array, budget: Budget) -> Partition:
         ways = options(helps, budget, overlap=self.overlap)
         search = _Search(ways, budget, len(helps))
         return arrange(helps, [_tasks(option.group, len(helps)) for option in search.run()])

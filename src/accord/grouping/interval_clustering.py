@@ -44,10 +44,12 @@ class IntervalClustering(Partitioner):
             raise ConfigurationError(f"positions must be finite, not {list(positions)}")
         self.positions = None if positions is None else np.array(positions, np.float64)
 
-    def divide(self, helps: Array, budget: Budget) -> Partition:
-        tasks = len(helps)
+    def check(self, tasks: int) -> None:
         if self.positions is not None and len(self.positions) != tasks:
             raise ConfigurationError(f"there are {len(self.positions)} positions for {tasks} tasks")
+
+    def divide(self, helps: Array, budget: Budget) -> Partition:
+        tasks = len(helps)
         order = np.arange(tasks) if self.positions is None else np.argsort(self.positions, kind="stable")
         starts = intervals(self._costs(helps, order), budget.most_groups(tasks))
         ends = [*starts[1:], tasks]

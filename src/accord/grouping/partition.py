@@ -103,6 +103,10 @@ class Partitioner(ABC):
     method: ClassVar[Method]
 
     @abstractmethod
+    def check(self, tasks: int) -> None:
+        """Raise a :class:`ConfigurationError` where it cannot divide so many ``tasks``."""
+
+    @abstractmethod
     def divide(self, helps: Array, budget: Budget) -> Partition:
         """Return groups for ``helps [T, T]``, finite, neutral at 0, with a diagonal of 0."""
 
@@ -118,6 +122,7 @@ class Partitioner(ABC):
             ConfigurationError: no square matrix, nothing known, or a budget that pays for nothing.
         """
         helps = centred(affinity, neutral)
+        self.check(len(helps))
         budget.most_groups(len(helps))
         return self.divide(helps, budget)
 

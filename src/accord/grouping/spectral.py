@@ -38,6 +38,9 @@ class Spectral(Partitioner):
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
+    def check(self, tasks: int) -> None:
+        """Any number will do."""
+
     def divide(self, helps: Array, budget: Budget) -> Partition:
         rng = np.random.default_rng(self.seed)
         vectors = _eigenvectors(helps)

@@ -63,7 +63,7 @@ class GroupStudy:
                 "that are conditional on others cannot be divided into groups; leave it out"
             )
         self.group.make_affinity(len(tasks))
-        self.group.make_partitioner(len(tasks))
+        self.group.make_partitioner(len(tasks)).check(len(tasks))
         if self.merged_epochs and self.merged_epochs >= self.spec.training.epochs:
             raise ConfigurationError("merged needs at least two epochs: one before the split and one after")
 
@@ -108,9 +108,12 @@ class GroupStudy:
         del whole["evaluation"]
         for name in IMMATERIAL:
             del whole["training"][name]
-        group = encode(self.group)
-        kept = ("affinity", "affinity_options") if job.stage == "tune" else ("merged",)
-        text = json.dumps([whole, job.entrant, job.stage, {name: group[name] for name in kept}], sort_keys=True)
+        looks: list[Any] = []
+        if job == self.probe():
+            looks = [self.group.affinity, encode(self.group.affinity_options)]
+        elif job.entrant.startswith("split"):
+            looks = [self.merged_epochs]
+        text = json.dumps([whole, job.entrant, job.stage, looks], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def table(self) -> Any:
