@@ -14,6 +14,9 @@ from torch import Tensor, nn
 import accord
 from accord.aggregation import UPGrad
 
+# What its command line passes to methods that ask for it.
+LIBMTL = {"UPGrad_norm_eps": 1e-4, "UPGrad_reg_eps": 1e-4}
+
 Step = Callable[[Tensor, list[Tensor]], Tensor | None]
 
 # Settings of TorchJD: rows at a time, and whether the Gramian is summed over parameters.
@@ -84,6 +87,6 @@ def _libmtl(trunk: nn.Module, weighting: str, path: str | None) -> Step:
 
     def step(_: Tensor, losses: list[Tensor]) -> None:
         balancer.task_num = len(losses)
-        balancer.backward(torch.stack(losses))
+        balancer.backward(torch.stack(losses), **LIBMTL)
 
     return step
