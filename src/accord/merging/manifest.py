@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from accord.errors import RunError
+from accord.errors import DataError, RunError
 from accord.merging.align import label
 from accord.merging.block import BLOCK
 from accord.merging.checkpoint import Checkpoint
 from accord.merging.checksum import Checksum
 from accord.merging.open_checkpoint import open_checkpoint
+from accord.merging.tensor_files import open_file
 from accord.merging.writing import raw, write_whole
 
 MANIFEST = "accord-merge.json"
@@ -76,6 +77,15 @@ def verify(out: str | Path) -> int:
         if digest(checkpoint[name]) != value:
             raise RunError(f"{name} in {label(checkpoint, 0)} is not what was merged: its bytes have changed")
     return len(expected)
+
+
+def whole(path: Path, told: Mapping[str, str]) -> bool:
+    """Return whether a shard holds what its record says: after a power cut a file may have its size and no content."""
+    try:
+        file = open_file(path)
+        return set(file.names()) == set(told) and all(digest(file.tensor(name)) == told[name] for name in told)
+    except DataError:
+        return False
 
 
 def digest(tensor: Tensor) -> str:

@@ -97,8 +97,10 @@ class MergePlan:
         record = manifest.read(self.out / manifest.JOURNAL)
         if record is not None and record["fingerprint"] == self.fingerprint:
             sizes = {shard.file: shard.size for shard in self.shards}
-            whole = (name for name in record["tensors"] if _size(self.out / name) == sizes.get(name))
-            return {name: record["tensors"][name] for name in whole}
+            found = {
+                name: told for name, told in record["tensors"].items() if _size(self.out / name) == sizes.get(name)
+            }
+            return {name: told for name, told in found.items() if manifest.whole(self.out / name, told)}
         if record is not None:
             raise RunError(f"{self.out} holds another, unfinished merge; remove it or choose another folder")
         with explained(self.out):

@@ -48,6 +48,6 @@ def ratio(gramian: Array) -> float:
     models = len(gramian)
     lengths = np.sqrt(np.diag(gramian))
     sizes = np.outer(lengths, lengths)
-    cosines = np.divide(gramian, sizes, out=np.zeros_like(gramian), where=sizes > 0)
+    cosines = np.divide(gramian, sizes, out=np.zeros_like(gramian), where=(sizes > 0) & (sizes < np.inf))
     cosine = float(np.clip((cosines.sum() - np.trace(cosines)) / (models * (models - 1)), 0.0, 1.0))
     return models * cosine / (1.0 + (models - 1) * cosine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from accord.merging.tensor_files import PYTORCH, open_file
 # What a folder may hold, best first: mapped safetensors before PyTorch files.
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLES = ("model.safetensors", "pytorch_model.bin")
+ONE_OF_SEVERAL = re.compile(r"-\d+-of-0*([2-9]|[1-9]\d+)$")
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
@@ -47,6 +49,11 @@ def _open_folder(folder: Path) -> Checkpoint:
         raise DataError(
             f"{folder} holds {len(lone)} checkpoint files and no index; expected {', '.join(INDEXES[:1] + SINGLES)} or "
             "one file"
+        )
+    if ONE_OF_SEVERAL.search(lone[0].stem):
+        raise DataError(
+            f"{folder} holds {lone[0].name}, which is one of several shards, and no index: finish the download or the "
+            "merge that was to fill it"
         )
     return _gather([open_file(lone[0])], str(folder), folder)
 

@@ -20,7 +20,7 @@ class SLERP(Combination):
 
     ``sin((1 - t) omega) / sin(omega) a + sin(t omega) / sin(omega) b`` with ``omega`` the angle between the flattened
     tensors, whose lengths are left as they are. Straight interpolation takes its place where the tensors are almost
-    parallel or opposed (absolute cosine above 0.9995), or one is zero.
+    parallel or opposed (absolute cosine above 0.9995), or one is zero or not finite.
 
     Takes two models; or a base, which is then the first end, and one model. Cost: two passes, the first for angles.
 
@@ -59,7 +59,7 @@ class SLERP(Combination):
 def arc(gramian: Array, t: float) -> tuple[float, float]:
     """Return the two coefficients of spherical interpolation from the Gramian ``[2, 2]`` of the ends."""
     lengths = math.sqrt(gramian[0, 0] * gramian[1, 1])
-    cosine = gramian[0, 1] / lengths if lengths > 0 else 1.0
+    cosine = float(gramian[0, 1]) / lengths if 0.0 < lengths < math.inf else 1.0
     if not abs(cosine) <= STRAIGHT:
         return 1.0 - t, t
     angle = math.acos(cosine)

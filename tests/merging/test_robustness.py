@@ -1,0 +1,180 @@
+"""Merges that are killed, starved or lied to: nothing that looks whole is left unless it is whole."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from accord.errors import DataError, RunError
+from accord.merging import TIES, Linear, TaskArithmetic, open_checkpoint, plan_merge, verify
+from accord.merging.writing import ShardWriter
+
+SHAPES = {"embed.weight": (300, 64), "layer.weight": (64, 64), "head.weight": (200, 64)}
+
+
+def state(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(shape, generator=generator).bfloat16() for name, shape in SHAPES.items()}
+
+
+@pytest.fixture
+def zoo(tmp_path):
+    for seed in range(3):
+        save_file(state(seed), tmp_path / f"m{seed}.safetensors")
+    return tmp_path
+
+
+def plan(root, out="out", **options):
+    models = [root / "m1.safetensors", root / "m2.safetensors"]
+    return plan_merge(TaskArithmetic(), root / "m0.safetensors", models, root / out, shard_bytes=20_000, **options)
+
+
+KILLED = """
+import os, signal, sys
+from accord.merging import TaskArithmetic, plan_merge
+root = sys.argv[1]
+job = plan_merge(TaskArithmetic(), f"{root}/m0.safetensors", [f"{root}/m1.safetensors", f"{root}/m2.safetensors"],
+                 f"{root}/out", shard_bytes=20_000, threads=1)
+def watch(done, total):
+    if done > 45_000:
+        os.kill(os.getpid(), signal.SIGKILL)
+job.run(watch)
+"""
+
+
+def test_a_process_killed_outright_leaves_what_the_next_one_goes_on_from(zoo):
+    child = subprocess.run([sys.executable, "-c", KILLED, str(zoo)], check=False)
+    assert child.returncode == -signal.SIGKILL
+    out = zoo / "out"
+    assert not (out / "model.safetensors.index.json").exists() and not (out / "accord-merge.json").exists()
+    with pytest.raises(DataError, match="one of several shards"):
+        open_checkpoint(out)  # nobody can take it for a model
+    (first,) = out.glob("model-*.safetensors")
+    stamp = first.stat().st_mtime_ns
+    plan(zoo).run()
+    plan(zoo, "fresh").run()
+    assert first.stat().st_mtime_ns == stamp and verify(out) == 3 and not list(out.glob(".*"))
+    merged, fresh = open_checkpoint(out), open_checkpoint(zoo / "fresh")
+    assert all(torch.equal(merged[name], fresh[name]) for name in SHAPES)
+
+
+def interrupted(zoo, monkeypatch):
+    """Return the one shard that a merge finished before it was interrupted."""
+    original, seen = ShardWriter.put, []
+
+    def put(self, entry, start, values):
+        seen.append(self.shard.file)
+        if len(set(seen)) > 1:
+            raise KeyboardInterrupt
+        original(self, entry, start, values)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ShardWriter, "put", put)
+        plan(zoo, threads=1).run()
+    (first,) = (zoo / "out").glob("model-*.safetensors")
+    return first
+
+
+@pytest.mark.parametrize("damage", ["zeros", "cut", "gone", "other tensors"])
+def test_a_finished_shard_that_was_damaged_since_is_made_again(zoo, monkeypatch, damage):
+    first = interrupted(zoo, monkeypatch)
+    content = first.read_bytes()
+    if damage == "zeros":  # as after a power cut: the size is right and the content never came
+        first.write_bytes(b"\0" * len(content))
+    elif damage == "cut":
+        first.write_bytes(content[:-9])
+    elif damage == "gone":
+        first.unlink()
+    else:
+        first.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    plan(zoo).run()
+    assert first.read_bytes() == content and verify(zoo / "out") == 3
+
+
+def test_an_interrupted_merge_starts_anew_if_an_input_was_changed(zoo, monkeypatch):
+    interrupted(zoo, monkeypatch)
+    save_file(state(9), zoo / "m2.safetensors")
+    with pytest.raises(RunError, match="another, unfinished merge"):
+        plan(zoo).run()
+
+
+def test_a_disk_that_fills_up_on_the_way(zoo, monkeypatch):
+    """Where space cannot be reserved, as on some network disks, the end comes in the middle of a tensor."""
+    real = os.pwrite
+    left = [25_000]
+
+    def pwrite(file, content, place):
+        if len(content) > left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] -= len(content)
+        return real(file, content, place)
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"could not write .*No space left.*goes on"):
+        patch.setattr("accord.merging.writing.os.pwrite", pwrite)
+        plan(zoo).run()
+    out = zoo / "out"
+    assert not list(out.glob("model-*")) or not (out / "model.safetensors.index.json").exists()
+    assert not list(out.glob(".model*")) and not (out / "accord-merge.json").exists()
+    assert verify(plan(zoo).run()) == 3
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="Linux has a folder that not even root can write to")
+def test_an_output_that_is_read_only(zoo):
+    models = [zoo / "m1.safetensors"]
+    with pytest.raises(RunError, match=r"could not write /sys/kernel/accord.*permissions"):
+        plan_merge(Linear(), None, models, "/sys/kernel/accord").run()
+
+
+def test_tensors_of_other_shapes_are_named_with_their_files(zoo):
+    odd = state(1)
+    odd["layer.weight"] = odd["layer.weight"][:, :32].contiguous()
+    save_file(odd, zoo / "m1.safetensors")
+    with pytest.raises(DataError, match=r"layer.weight is \[64, 32\] in .*m1\.safetensors and \[64, 64\] in .*m0"):
+        plan(zoo)
+    assert not (zoo / "out").exists()
+
+
+def test_a_shard_cut_short_is_named_before_anything_is_written(zoo):
+    folder = zoo / "sharded"
+    folder.mkdir()
+    parts = {"one.safetensors": ["embed.weight"], "two.safetensors": ["layer.weight", "head.weight"]}
+    for file, names in parts.items():
+        save_file({name: state(1)[name] for name in names}, folder / file)
+    where = {name: file for file, names in parts.items() for name in names}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    whole = (folder / "two.safetensors").read_bytes()
+    (folder / "two.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"two\.safetensors is damaged, cut short"):
+        plan_merge(TIES(), zoo / "m0.safetensors", [folder], zoo / "out")
+    assert not (zoo / "out").exists()
+
+
+@pytest.mark.parametrize("change", ["changed byte", "missing tensor", "more tensors", "unfinished"])
+def test_verification_names_what_is_wrong(zoo, change):
+    out = plan_merge(Linear(), None, [zoo / "m1.safetensors", zoo / "m2.safetensors"], zoo / "out").run()
+    file = out / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(file).items()}
+    if change == "changed byte":
+        tensors["layer.weight"][3, 5] += 1
+        message = "layer.weight in .* bytes have changed"
+    elif change == "missing tensor":
+        del tensors["head.weight"]
+        message = "lacks tensor head.weight"
+    elif change == "more tensors":
+        tensors["probe"] = torch.ones(2)
+        message = "unknown tensor probe"
+    else:
+        (out / "accord-merge.json").rename(out / ".accord-merge.json.unfinished")
+        message = "was not finished"
+    save_file(tensors, file)
+    with pytest.raises(RunError, match=message):
+        verify(out)
