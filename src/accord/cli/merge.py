@@ -36,6 +36,8 @@ def merge(
     *,
     dry_run: bool = False,
     report: bool = False,
+    front: str | None = None,
+    points: int = 11,
     seed: int | None = None,
     threads: Annotated[int | None, WORK] = None,
     memory: Annotated[str, WORK] = "600MB",
@@ -49,6 +51,10 @@ def merge(
         out: the folder of the result.
         dry_run: print what will happen, how much memory, disk and time it takes; merge nothing.
         report: look at the models first and write merge.html and merge.json beside the result.
+        front: merge at many preferences over the models instead, and measure each by this command: it is given the
+            folder of a merge, in place of {} or at the end, and its last line is JSON, {task: score or {loss, metrics}}
+            for as many tasks as there are models.
+        points: preferences of --front, at least; the single models are among them.
         seed: of random masks, in place of the recipe's own.
         threads: how many work at most; one per core when left out. The result does not depend on it.
         memory: what the process may take besides the page cache, such as 600MB or 2GB.
@@ -61,6 +67,10 @@ def merge(
         from accord.cli import merges
         from accord.cli.words import parse_size
 
+    if front is not None:
+        memory_bytes = parse_size(memory, "--memory")
+        merges.sweep(recipe, out, front, points=points, seed=seed, threads=threads, memory=memory_bytes)
+        return
     job = merges.begin(
         recipe,
         out,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 from accord.cli.output import format_seconds, print_json
 from accord.cli.transfer import make_transfer
-from accord.errors import RunError
+from accord.errors import ConfigurationError, DataError, RunError
 from accord.merging import Job, Recipe, RecipePlan, begin_job
 from accord.merging.estimate import estimate
 from accord.merging.recipe.adapter_plan import AdapterPlan
@@ -57,6 +60,35 @@ def execute(job: Job, *, report: bool, as_json: bool) -> None:
         print_json(done[0] if len(done) == 1 else {"steps": done})
     else:
         print(job.out)
+
+
+def sweep(recipe: Path, out: Path, command: str, **options: Any) -> None:
+    """Merge at many preferences, measure each by a command, and write the front and its page."""
+    from accord.reporting import write_front
+    from accord.steering import merge_front
+
+    words = shlex.split(command)
+    found = merge_front(recipe, out, lambda folder: _measured(words, folder), progress=_say, **options)
+    _say(str(found))
+    print(write_front(out))
+
+
+def _measured(words: list[str], folder: Path) -> Any:
+    """Return what an evaluation says of a merge: JSON on its last line."""
+    place = str(folder)
+    called = [word.replace("{}", place) for word in words]
+    called += [] if any("{}" in word for word in words) else [place]
+    try:
+        done = subprocess.run(called, stdout=subprocess.PIPE, text=True)
+    except OSError as error:
+        raise ConfigurationError(f"--front: could not run {called[0]}: {error}") from error
+    if done.returncode:
+        raise DataError(f"the evaluation of {folder} failed with exit code {done.returncode}: {shlex.join(called)}")
+    last = done.stdout.strip().rpartition("\n")[2]
+    try:
+        return json.loads(last)
+    except ValueError as error:
+        raise DataError(f"the last line that the evaluation of {folder} printed is no JSON: {last!r}") from error
 
 
 def _run(plan: Plan) -> None:

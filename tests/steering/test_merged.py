@@ -1,0 +1,111 @@
+"""Fronts of merges: soups whose losses are known, kept when a sweep is killed, refused where nothing can vary."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from accord.errors import ConfigurationError, DataError, RunError
+from accord.merging import open_checkpoint
+from accord.reporting import write_front
+from accord.steering import merge_front, open_front
+
+ENDS = {"base": [0.0, 0.0], "x": [4.0, 0.0], "y": [0.0, 2.0]}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    for name, values in ENDS.items():
+        (tmp_path / name).mkdir()
+        save_file({"w": torch.tensor(values)}, tmp_path / name / "model.safetensors")
+    models = [{"model": str(tmp_path / name), "parameters": {"weight": 1.0}} for name in "xy"]
+    return {"models": models, "merge_method": "linear"}
+
+
+def distances(folder):
+    """The loss of a task is the squared distance from its own model."""
+    w = open_checkpoint(folder)["w"].tolist()
+    return {
+        name: {"loss": sum((a - b) ** 2 for a, b in zip(w, ENDS[name], strict=True)), "hits": w[0]} for name in "xy"
+    }
+
+
+def test_a_soup_lies_between_its_models(recipe, tmp_path):
+    front = merge_front(recipe, tmp_path / "front", distances, points=5)
+    assert front.preferences[:, 0].tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
+    for point in front.points:
+        share, other = point.preference
+        # The soup is (4 share, 2 other); the whole way from x to y is of squared length 20.
+        assert point.live.losses == pytest.approx({"x": 20 * other**2, "y": 20 * share**2})
+        assert point.live.metrics["x"]["hits"].value == pytest.approx(4 * share) and not point.dominated
+    assert front.results["knee"] == 2 and front.tasks[0]["primary"] == "hits"
+    assert open_front(tmp_path / "front").evaluate([0.7, 0.3]).losses["x"] == pytest.approx(20 * 0.25**2)
+    assert "<svg" in write_front(tmp_path / "front").read_text()
+
+
+def test_weights_of_the_recipe_are_its_middle(recipe, tmp_path):
+    recipe |= {"merge_method": "task_arithmetic", "base_model": str(tmp_path / "base"), "parameters": {"lambda": 0.5}}
+    recipe["models"][1]["parameters"]["weight"] = [{"filter": "nothing", "value": 9}, {"value": [2.0, 2.0]}]
+    merge_front(recipe, tmp_path / "front", distances, points=3)
+    got = [open_checkpoint(tmp_path / "front" / "solutions" / f"{n:03d}")["w"].tolist() for n in range(3)]
+    assert got == [[0.0, 4.0], [2.0, 2.0], [4.0, 0.0]]
+
+
+def test_what_was_measured_is_not_measured_again(recipe, tmp_path):
+    seen = []
+
+    def evaluate(folder):
+        seen.append(folder.name)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return distances(folder)
+
+    with pytest.raises(KeyboardInterrupt):
+        merge_front(recipe, tmp_path / "front", evaluate, points=3)
+    merge_front(recipe, tmp_path / "front", evaluate, points=3)
+    assert seen == ["000", "001", "002", "002"]
+    recipe["models"][0]["parameters"]["weight"] = 2.0
+    with pytest.raises(RunError, match="another sweep"):
+        merge_front(recipe, tmp_path / "front", evaluate, points=3)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({"x": 1.0}, "one entry for each of 2 models"),
+        ({"x": 1.0, "y": float("nan")}, "finite numbers"),
+        ({"x": 1.0, "y": {}}, "finite numbers"),
+        ("good", "one entry for each"),
+    ],
+)
+def test_evaluations_that_say_nothing_are_refused(recipe, tmp_path, scores, message):
+    with pytest.raises(DataError, match=message):
+        merge_front(recipe, tmp_path / "front", lambda _: scores, points=2)
+
+
+def test_recipes_without_anything_to_vary_are_refused(recipe, tmp_path):
+    for broken in ({**recipe, "models": recipe["models"][:1]}, {**recipe, "models": [{"model": "x"}, {"model": "y"}]}):
+        with pytest.raises(ConfigurationError, match="two models or more"):
+            merge_front(broken, tmp_path / "front", distances)
+
+
+def test_a_command_may_measure(recipe, tmp_path, monkeypatch, capsys):
+    from accord.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    (tmp_path / "measure.py").write_text(
+        "import sys\nfrom safetensors import safe_open\n"
+        "w = safe_open(sys.argv[1] + '/model.safetensors', 'numpy').get_tensor('w')\n"
+        "print('loading')\nprint('{\"x\": %f, \"y\": %f}' % tuple(w))\n"
+    )
+    assert main(["merge", "recipe.yaml", "front", "--front", f"{sys.executable} measure.py {{}}", "--points", "2"]) == 0
+    assert capsys.readouterr().out == "front/front.html\n"
+    found = open_front("front")
+    assert [point.live.losses["x"] for point in found.points] == [0.0, -4.0]
+    assert main(["merge", "recipe.yaml", "other", "--front", "false"]) == 3
+    assert "failed with exit code 1" in capsys.readouterr().err
