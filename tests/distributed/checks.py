@@ -153,6 +153,12 @@ def reused_weights() -> None:
 
 
 @check
+def gradients_are_normalised_by_the_losses_of_the_whole_batch() -> None:
+    for kind, normalisation in itertools.product(("ddp", "fsdp"), ("loss", "loss+")):
+        compare(kind, accord.aggregation.MGDA(normalisation))
+
+
+@check
 def unused_parameters_of_a_wrapped_model() -> None:
     """DistributedDataParallel goes through the graph to find them; its own reduction stays idle all the same."""
     model = Model()
@@ -595,6 +601,7 @@ def what_fully_shard_cannot_do_is_said() -> None:
         return lambda: accord.backward(options.pop("losses", losses), balancer=balancer, **{**given, **options})
 
     expect(ConfigurationError, "sharded parameters", call(group="local"))
+    expect(ConfigurationError, "sharded parameters", lambda: accord.steps.MTAdamW(shared, {"a": 1.0}))
     expect(
         ConfigurationError,
         "has no loss on process 0",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from accord.engines._shards import is_sharded
 from accord.errors import ConfigurationError, NonFiniteError, suggest
 from accord.method import Method
 
@@ -32,6 +33,10 @@ class MTAdamW(Optimizer):
     The length is taken over all parameters. A parameter without ``.grad`` counts as one with gradient 0 if it has had
     one before, as the heads of the tasks that are not drawn: the factor ``1 / s_k`` makes up for these steps. A
     gradient of 0 stays 0. Learning rates are AdamW's, whatever the losses' units.
+
+    Several processes with a replica each, DistributedDataParallel's, all draw the same task in a step, from generators
+    of one seed: ``.grad`` is then that task's mean over processes, and replicas stay alike. Shards of ``fully_shard``
+    are refused.
 
     Cost: that of AdamW, and the length, O(P).
 
@@ -83,6 +88,11 @@ class MTAdamW(Optimizer):
         self.ratios = {name: ratio / total for name, ratio in ratios.items()}
         self.weights = {name: (weights or {}).get(name, 1.0) for name in ratios}
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+        if any(is_sharded(parameter) for group in self.param_groups for parameter in group["params"]):
+            raise ConfigurationError(
+                "params holds sharded parameters (DTensor), and a gradient's length is that of all its shards: use "
+                "DistributedDataParallel with MTAdamW, or another optimiser with fully_shard"
+            )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None, *, task: str) -> float | None:  # pyright: ignore
