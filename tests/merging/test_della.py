@@ -9,7 +9,7 @@ from tests.merging.made import one, siblings
 
 from accord.errors import ConfigurationError
 from accord.merging import DELLA, TaskArithmetic
-from accord.merging.della import uniform
+from accord.merging.della import by_size, uniform
 
 ROWS = 20_000
 
@@ -94,3 +94,12 @@ def test_one_density_for_each_model():
     dropped = {name: tensor - first[name] for name, tensor in each.items()}
     lost = DELLA(0.5, 0.2, merge="linear", weights=[0.0, 1.0])(base, models)
     assert all(torch.allclose(dropped[name], lost[name] - base[name], atol=1e-6) for name in base)
+
+
+def test_places_by_size_are_those_of_a_stable_sort():
+    generator = torch.Generator().manual_seed(0)
+    for sizes in (torch.rand(7, 33, generator=generator), torch.randint(3, (5, 12), generator=generator).float()):
+        assert torch.equal(by_size(sizes), torch.argsort(sizes, dim=1, stable=True))
+    odd = torch.tensor([[float("inf"), 0.0, 1e-45, 2.0, 0.0]], dtype=torch.float64)
+    assert by_size(odd).tolist() == [[1, 4, 2, 3, 0]]
+    assert by_size(torch.zeros(0, 4)).shape == (0, 4)

@@ -20,6 +20,7 @@ from accord.method import Method
 
 # Philox yields eight numbers of 32 bits per count.
 PER_COUNT = 8
+PLACE = np.uint64(32)  # bits of a place in its row
 
 
 class DELLA(MergingMethod):
@@ -43,7 +44,7 @@ class DELLA(MergingMethod):
         rescale: divide what is kept by its probability.
         seed: of the masks.
 
-    A row is a run along the last dimension; vectors are one row. Equal magnitudes rank by place.
+    A row is a run along the last dimension; vectors are one row. Magnitudes that are equal in float32 rank by place.
 
     Source: Deep, Bhardwaj and Poria, DELLA-Merging: Reducing Interference in Model Merging through Magnitude-Based
     Sampling, 2024.
@@ -97,14 +98,26 @@ class DELLA(MergingMethod):
         if density == 1.0:
             return delta
         row = block.shape[-1] if block.shape else 1
-        order = torch.argsort(magnitudes(block, index, delta).view(-1, row), dim=1, stable=True)
-        chances = torch.linspace(density - epsilon, density + epsilon, row, dtype=torch.float64)
-        if row == 1:
-            chances.fill_(density)
-        chance = torch.empty(order.shape, dtype=torch.float64).scatter_(1, order, chances.expand(order.shape)).view(-1)
-        kept = torch.from_numpy(uniform(self.seed, block.name, index, block.start, block.length)) < chance
-        delta.masked_fill_(kept.logical_not_(), 0.0)
-        return delta.div_(chance) if self.rescale else delta
+        order = by_size(magnitudes(block, index, delta).view(-1, row))
+        chances = torch.linspace(density - epsilon, density + epsilon, row) if row > 1 else torch.tensor([density])
+        chance = block.buffer("chance", torch.float32).view(-1, row).scatter_(1, order, chances.expand(order.shape))
+        lost = uniform(self.seed, block.name, index, block.start, block.length) >= chance.view(-1).numpy()
+        delta.masked_fill_(torch.from_numpy(lost), 0.0)
+        return delta.div_(chance.view(-1)) if self.rescale else delta
+
+
+def by_size(sizes: Tensor) -> Tensor:
+    """Return the places of each row's entries ``[n, k]`` by rising magnitude, those equal in float32 by place.
+
+    Bits of numbers that are not negative are ordered as the numbers are. With the place below them they are sorted in a
+    tenth of the time that sorting places by magnitude takes.
+    """
+    keys = sizes.float().view(torch.int32).numpy().astype(np.uint64)
+    keys <<= PLACE
+    keys |= np.arange(sizes.shape[1], dtype=np.uint64)
+    keys.sort(axis=1)
+    keys &= np.uint64((1 << int(PLACE)) - 1)
+    return torch.from_numpy(keys.view(np.int64))
 
 
 def _check(density: float, epsilon: float) -> None:
@@ -115,14 +128,15 @@ def _check(density: float, epsilon: float) -> None:
         )
 
 
-def uniform(seed: int, name: str, stream: int, start: int, length: int) -> npt.NDArray[np.float64]:
+def uniform(seed: int, name: str, stream: int, start: int, length: int) -> npt.NDArray[np.float32]:
     """Return ``[length]`` numbers in [0, 1) that belong to the elements from ``start`` on, whatever the block.
 
     Each element has its own place in a counter-based stream whose key is a hash of the seed, the name and the stream.
+    They are multiples of 2^-24, which float32 holds exactly.
     """
     key = hashlib.sha256(f"della\0{seed}\0{stream}\0{name}".encode()).digest()[:16]
     philox = np.random.Philox(key=np.frombuffer(key, np.uint64), counter=start // PER_COUNT)
     skipped = start % PER_COUNT
     words = -(-(skipped + length) // PER_COUNT) * PER_COUNT // 2
     bits = philox.random_raw(words).astype("<u8", copy=False).view(np.uint32)[skipped : skipped + length]
-    return bits / 2.0**32
+    return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,9 +70,11 @@ class EMR(Masked):
         for index in range(block.count):
             mask = self.mask(block, index, unified)
             own.append(_size(block.delta(index)))
-            masked.append(_size(unified.masked_fill(~mask, 0.0)))
+            masked.append(_size(block.buffer("masked").copy_(unified).mul_(mask)))
         return np.array(own + masked)
 
 
 def _size(values: Tensor) -> float:
-    return values.nan_to_num(0.0, 0.0, 0.0).abs_().sum(dtype=torch.float64).item()
+    """Return the sum of magnitudes, which are overwritten; what is not finite counts as 0."""
+    total = values.abs_().sum().item()
+    return total if math.isfinite(total) else values.nan_to_num_(0.0, 0.0, 0.0).sum().item()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -104,5 +105,10 @@ def _selected(block: Block, least: float | None) -> list[Tensor]:
 
 
 def _squares(block: Block, least: float | None = None) -> Array:
-    finite = (delta.nan_to_num(0.0, 0.0, 0.0) for delta in _selected(block, least))
-    return np.array([delta.double().square_().sum().item() for delta in finite])
+    found = []
+    for delta in _selected(block, least):
+        total = torch.dot(delta, delta).item()
+        found.append(
+            total if math.isfinite(total) else delta.nan_to_num_(0.0, 0.0, 0.0).double().square_().sum().item()
+        )
+    return np.array(found)
