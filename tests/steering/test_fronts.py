@@ -188,6 +188,20 @@ def test_exports_refuse_what_they_cannot_do(cosmos: FrontRun, tmp_path: Path) ->
     assert not (tmp_path / "x").exists() and not (tmp_path / "x.onnx").exists()
 
 
+def test_an_onnx_file_says_what_the_network_says(cosmos: FrontRun, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    reference = pytest.importorskip("onnx.reference")
+    path = cosmos.export([0.3, 0.7], tmp_path / "m.onnx", format="onnx")
+    session = reference.ReferenceEvaluator(str(path))
+    features = cosmos.live.features[slice(None)]
+    named = zip(("numeric", "indicators", "categorical", "text"), features.parts(), strict=True)
+    inputs = {name: part.numpy() for name, part in named if name in session.input_names}
+    wanted = cosmos.solution([0.3, 0.7])(features)
+    for got, want in zip(session.run(None, inputs), wanted, strict=True):
+        assert np.allclose(got, want.detach().numpy(), atol=1e-4)
+    assert session.output_names == ["bought", "price"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -57,5 +57,5 @@ class CategoricalEmbedding(nn.Module):
         for width, table in zip(self.widths, self.tables, strict=True):
             own = codes if len(self.widths) == 1 else codes.index_select(1, self.get_buffer(f"columns_{width}"))
             rows = (own + self.get_buffer(f"offsets_{width}")).flatten()
-            parts.append(table.index_select(0, rows).view(len(codes), own.shape[1] * width))
+            parts.append(table.index_select(0, rows).view(codes.shape[0], own.shape[1] * width))
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)

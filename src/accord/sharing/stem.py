@@ -83,7 +83,7 @@ class FeatureStem(nn.Module):
             parts.append(self.categorical(features.categorical))
         if self.text is not None:
             parts.append(self.text(features.text))
-        parts.append(self.constant.expand(len(features.numeric), -1))
+        parts.append(self.constant.expand(features.numeric.shape[0], -1))
         filled = [part for part in parts if part.shape[1]]
         return filled[0] if len(filled) == 1 else torch.cat(filled, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +68,7 @@ class Exported(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs of every head from those parts of the features that there are."""
         given = iter(inputs)
-        rows = len(inputs[0])
+        rows = inputs[0].shape[0]
         empty = (torch.zeros(rows, 0), torch.zeros(rows, 0), torch.zeros(rows, 0, dtype=torch.int32))
         parts = [next(given) if there else blank for there, blank in zip(self.present, (*empty, empty[2]), strict=True)]
         return tuple(self.model(Features(*parts)))
@@ -85,21 +86,24 @@ def export_onnx(trained: Trained, path: Path, example: Features) -> Path:
         import onnxscript  # noqa: F401 # pyright: ignore[reportMissingImports]
     except ImportError as missing:
         raise MissingExtraError("exporting as ONNX", "onnx", "onnxscript") from missing
-    parts = example[slice(0, 2)].parts()
+    # Two or more, for the exporter takes a single row for a constant.
+    parts = example[slice(0, 3)].parts()
     present = tuple(part.numel() > 0 for part in parts)
     inputs = {name: part for name, part, there in zip(PARTS, parts, present, strict=True) if there}
     wrapped = Exported(trained.model.eval(), present)
     batch = torch.export.Dim("rows")
     try:
-        program = torch.onnx.export(
-            wrapped,
-            tuple(inputs.values()),
-            dynamo=True,
-            input_names=list(inputs),
-            output_names=list(trained.objectives.names),
-            dynamic_shapes=(tuple({0: batch} for _ in inputs),),
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the exporter's own inside
+            program = torch.onnx.export(
+                wrapped,
+                tuple(inputs.values()),
+                dynamo=True,
+                input_names=list(inputs),
+                output_names=list(trained.objectives.names),
+                dynamic_shapes=(tuple({0: batch} for _ in inputs),),
+                verbose=False,
+            )
     except Exception as error:
         raise RunError(f"PyTorch cannot express this network in ONNX: {error}. Export it as safetensors") from error
     assert program is not None

@@ -14,7 +14,7 @@ from accord.errors import RunError
 from accord.tasks import Target
 from accord.training.files import read_tensors, write_tensors
 
-MOST = 4096
+MOST = 3000
 PARTS = ("numeric", "indicators", "categorical", "text")
 
 
