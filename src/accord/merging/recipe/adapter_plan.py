@@ -109,5 +109,5 @@ def _card(plan: AdapterPlan, merged: MergedAdapter) -> str:
     return (
         f"---\nlibrary_name: peft\ntags: [merge, accord]\n---\n\n# {plan.out.name}\n\nA LoRA adapter of rank "
         f"{merged.rank}, merged with Accord by `{plan.recipe.method}` out of:\n\n{inputs}\n\n"
-        f"Changes of the base were merged, not factors. {exact}\n\n```yaml\n{plan.text}```\n"
+        f"Changes of the base were merged, not factors. {exact}\n\n```yaml\n{recipe_text(plan.recipe.raw)}```\n"
     )

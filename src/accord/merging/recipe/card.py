@@ -38,7 +38,7 @@ def card(name: str, recipe: Recipe, models: Sequence[Model], text: str, notes: S
         name: of the result.
         recipe: what was merged.
         models: its inputs, the base first.
-        text: the recipe that makes the same again.
+        text: the recipe as it was written.
         notes: what there is to know about this merge.
     """
     licences = {model.label: _licence(model.folder) for model in models}
@@ -56,7 +56,11 @@ def card(name: str, recipe: Recipe, models: Sequence[Model], text: str, notes: S
         lines.append("Licences of the models differ or are not stated; what they allow together is for you to judge.")
     if notes:
         lines += ["## Notes", "\n".join(f"- {note}" for note in notes)]
-    lines += ["## Recipe", f"```yaml\n{text}```", f"`accord merge {RECIPE_FILE} OUT` makes the same bytes again."]
+    lines += [
+        "## Recipe",
+        f"```yaml\n{text}```",
+        f"`{RECIPE_FILE}` is complete: `accord merge {RECIPE_FILE} OUT` makes the same bytes again.",
+    ]
     return "\n\n".join(lines) + "\n"
 
 

@@ -166,7 +166,8 @@ def _beside(
     def write(folder: Path, shards: Sequence[Shard]) -> None:
         made: dict[str, bytes | None] = {
             **files,
-            "README.md": card(folder.name, recipe, models, text, notes).encode(),
+            # Cards are published: whose folders the models lay in is nobody's business.
+            "README.md": card(folder.name, recipe, models, recipe_text(recipe.raw), notes).encode(),
             RECIPE_FILE: text.encode(),
         }
         copy_companions(leader.read[0], folder, shards, made)
