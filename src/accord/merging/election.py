@@ -31,17 +31,21 @@ def elect(block: Block, deltas: Sequence[Tensor], how: How, weights: Sequence[fl
         # draw * (1 - |sign|), for choosing by a mask costs fifty times as much
         sign.add_(sign.abs(), alpha=-draw).add_(draw)
     merged, agrees, share = (block.buffer(key) for key in ("merged", "agrees", "share"))
-    merged.zero_()
-    share.zero_()
-    for delta, weight in zip(deltas, weights, strict=True):
+    for place, (delta, weight) in enumerate(zip(deltas, weights, strict=True)):
         # sign * delta is the size of those that agree and negative or 0 for all others
-        torch.mul(sign, delta, out=agrees).clamp_(min=0.0)
+        size = torch.mul(sign, delta, out=agrees if place else merged).clamp_(min=0.0)
         if how == "max":
-            torch.maximum(merged, agrees, out=merged)
+            torch.maximum(merged, size, out=merged)
+        elif place:
+            merged.add_(size)
+        if how != "mean":
             continue
-        merged.add_(agrees)
-        if how == "mean":
-            share.add_(agrees.sign_(), alpha=abs(weight))
+        if place:
+            share.add_(size.sign_(), alpha=abs(weight))
+        else:
+            torch.sign(size, out=share)
+            if abs(weight) != 1.0:
+                share.mul_(abs(weight))
     if how == "mean":
         # Where nobody took part the sum is 0, whatever it is divided by.
         merged.div_(share.clamp_(min=torch.finfo(share.dtype).tiny))

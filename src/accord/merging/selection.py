@@ -18,6 +18,7 @@ Numbers = npt.NDArray[np.floating]
 Magnitudes = Callable[[Block, int], Tensor]
 
 SAMPLE = (1 << 17, 1 << 21)  # numbers a sample has at least and at most; it has one in 256 in between
+MANY = 1 / 50  # a share of numbers in a bracket that is more than its width explains: some are equal
 MARGIN = 8.0  # standard errors that a bracket around the sample's quantile spans on each side at first
 
 
@@ -86,20 +87,27 @@ class _Tally:
     within: list[Numbers] = field(default_factory=list)
 
     def count(self, numbers: Numbers, low: float, high: float) -> None:
-        above, from_high = int(np.count_nonzero(numbers > high)), numbers >= high
-        up_from_high = int(np.count_nonzero(from_high))
-        self.above += above
-        self.at_high += up_from_high - above
+        above = numbers > high
+        over = int(np.count_nonzero(above))
+        self.above += over
         if low == high:
+            self.at_high += int(np.count_nonzero(numbers == high))
             return
-        # Numbers that occur often (0, or the few differences that two half-precision weights can have) sit on the ends
-        # of the bracket: they are counted and not kept, and mostly there is nothing else.
-        inside = numbers > low
-        over_low = int(np.count_nonzero(inside))
-        self.at_low += int(np.count_nonzero(numbers >= low)) - over_low
-        if over_low > up_from_high:
-            inside ^= from_high
-            self.within.append(_taken(numbers, inside))
+        inside = numbers >= low
+        count = int(np.count_nonzero(inside)) - over
+        if count > MANY * len(numbers):
+            # Numbers that occur often (0, or the few differences that two half-precision weights can have) sit on the
+            # ends of the bracket: they are counted and not kept.
+            at_high, at_low = (int(np.count_nonzero(numbers == end)) for end in (high, low))
+            if count > at_high + at_low:
+                self.within.append(_taken(numbers, (numbers > low) & (numbers < high)))
+        else:
+            inside ^= above
+            found = _taken(numbers, inside)
+            at_high, at_low = (int(np.count_nonzero(found == end)) for end in (high, low))
+            self.within.append(found[(found > low) & (found < high)])
+        self.at_high += at_high
+        self.at_low += at_low
 
 
 def _taken(numbers: Numbers, where: npt.NDArray[np.bool_]) -> Numbers:
