@@ -7,6 +7,7 @@ from datetime import datetime
 from accord.exploring.view import View
 from accord.reporting.html import Markup, bdi, el, join
 from accord.reporting.numbers import finite, plural
+from accord.reporting.parts import details
 from accord.reporting.run import mapping, sequence
 
 KINDS = {True: "one steerable model", False: "a set of models"}
@@ -26,15 +27,14 @@ def header(view: View, *, live: bool) -> Markup:
 
 
 def notes(view: View) -> Markup | None:
-    """Return the warnings of the run, before anything else."""
+    """Return the warnings of the run, before anything else but folded: they are long, and the controls come first."""
     found = [str(text) for text in sequence(view.record.get("warnings"))]
     if view.record.get("interrupted"):
         found.insert(0, "This front was interrupted: what is shown is as far as it came.")
     if not found:
         return None
-    title = el("h2", plural(len(found), "warning"), id="warnings-title")
     items = el("ul", [el("li", text) for text in found])
-    return el("section", title, items, class_="warnings", aria_labelledby="warnings-title")
+    return el("section", details(plural(len(found), "warning"), items), class_="warnings", aria_label="Warnings")
 
 
 def _when(view: View) -> Markup | None:
