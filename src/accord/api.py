@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from accord.comparing import Crew, begin, parse_compare, run_study
-from accord.errors import ConfigurationError, suggest
 from accord.grouping import begin as begin_grouping
 from accord.grouping import parse_group
 from accord.grouping import run_study as run_grouping
 from accord.merging import RecipePlan, begin_job, merge_recipe
 from accord.reporting import (
+    TaskGroups,
     comparison_text,
-    grouping_text,
     verdict_text,
     write_comparison,
     write_front,
@@ -28,33 +27,9 @@ from accord.reporting import (
 )
 from accord.steering import FrontRun, open_front, parse_front, run_front
 from accord.tasks import Task
-from accord.training import EvaluationSpec, ModelParts, Progress, Result, TextChoice, Trained, TrainingSpec, plan, run
+from accord.training import ModelParts, Progress, Result, TextChoice, Trained, plan, run
 from accord.training.files import read_json
-
-# Where each keyword of ``fit`` lives in the specification.
-_SHORT = {
-    "sharing": "model.sharing",
-    "sharing_options": "model.options",
-    "stem": "model.stem",
-    "tower": "model.tower",
-    "balancing": "balancing.method",
-    "balancing_options": "balancing.options",
-    "engine": "balancing.engine",
-    "sampling": "sampling.method",
-    "sampling_options": "sampling.options",
-    "sampling_rows": "sampling.rows",
-    "conflict": "balancing.conflict",
-    "query": "data.query",
-    "columns": "data.columns",
-    "non_finite": "data.non_finite",
-    "split": "data.split.method",
-    "split_column": "data.split.column",
-    "seed": "seed",
-    **{f.name: f"training.{f.name}" for f in fields(TrainingSpec)},
-    **{f.name: f"evaluation.{f.name}" for f in fields(EvaluationSpec)},
-}
-
-_KEYWORDS = (*_SHORT, "tasks", "targets", "test", "text", "out", "resume", "trunk", "heads", "progress", "trackers")
+from accord.training.keywords import changes_of
 
 
 @final
@@ -137,7 +112,7 @@ def fit(
         DataError: the table or a label cannot be used.
         RunError: ``out`` is taken or cannot be written.
     """
-    changes = _changes("fit", options)
+    changes = changes_of("fit", options)
     parts = ModelParts(trunk, heads) if trunk is not None or heads is not None else None
     what = plan(table, tasks=tasks, targets=targets, options=changes, test=test, text=text)
     directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
@@ -217,7 +192,7 @@ def compare(
     named = {"methods": tuple(methods), "trials": trials, "seeds": seeds, "rate_factor": rate_factor, "rope": rope}
     crew = Crew(jobs, None if storage is None else str(storage))
     rules = parse_compare({**named, "search": search or {}})
-    what = plan(table, tasks=tasks, targets=targets, options=_changes("compare", options), test=test, text=text)
+    what = plan(table, tasks=tasks, targets=targets, options=changes_of("compare", options), test=test, text=text)
     directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
     study = begin(what, rules, directory, resume=resume or storage is not None)
     outcome = run_study(study, crew, progress=progress)
@@ -271,41 +246,11 @@ def front(
         RunError: ``out`` is taken or cannot be written.
     """
     section = parse_front({"method": method, "points": points, "options": dict(method_options or {})})
-    what = plan(table, tasks=tasks, targets=targets, options=_changes("front", options), test=test, text=text)
+    what = plan(table, tasks=tasks, targets=targets, options=changes_of("front", options), test=test, text=text)
     directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
     result = run_front(what, section, directory, resume=resume, progress=progress, trackers=trackers)
     write_front(result.directory)
     return open_front(result.directory, text=text)
-
-
-@final
-@dataclass(frozen=True)
-class TaskGroups:
-    """Which tasks should train together.
-
-    Attributes:
-        results: what is in ``group.json``; empty where Ctrl-C came first (go on with ``resume=True``).
-        directory: where the records and the specifications of the groups are.
-    """
-
-    results: Mapping[str, Any]
-    directory: Path
-
-    def __str__(self) -> str:
-        return grouping_text(self.results)
-
-    @property
-    def groups(self) -> list[list[str]]:
-        """The tasks' names, group by group."""
-        return [list(group["tasks"]) for group in self.results.get("groups", [])]
-
-    def specs(self) -> list[Path]:
-        """Return the specification of each group, ready for ``accord fit``."""
-        return [self.directory / group["spec"] for group in self.results.get("groups", [])]
-
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write the page (``group.html`` in the directory by default) and return its path."""
-        return write_grouping(self.directory, path)
 
 
 def group(
@@ -362,7 +307,7 @@ def group(
     named = {"groups": groups, "compute": compute, "measure": measure, "seeds": seeds, "merged": merged}
     named |= {"affinity": affinity, "affinity_options": affinity_options or {}}
     rules = parse_group({**named, "partitioner": partitioner, "partitioner_options": partitioner_options or {}})
-    what = plan(table, tasks=tasks, targets=targets, options=_changes("group", options), test=test, text=text)
+    what = plan(table, tasks=tasks, targets=targets, options=changes_of("group", options), test=test, text=text)
     directory = Path(tempfile.mkdtemp(prefix="accord-")) if out is None else Path(out)
     study = begin_grouping(what, rules, directory, resume=resume)
     outcome = run_grouping(study, crew, progress=progress)
@@ -407,14 +352,6 @@ def merge(
     if isinstance(plan, RecipePlan):
         write_merge(plan)
     return folder
-
-
-def _changes(function: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keyword options as dotted options of the specification; an unknown one is an error of ``function``."""
-    for name in options:
-        if name not in _SHORT:
-            raise ConfigurationError(f"{function} has no option {name!r}. {suggest(name, _KEYWORDS)}")
-    return {_SHORT[name]: value for name, value in options.items()}
 
 
 def finish(result: Result) -> Model:

@@ -31,7 +31,7 @@ def lookahead(losses: Losses, shared: Sequence[nn.Parameter], *, step: float = 0
     Raises:
         ConfigurationError: ``step`` is not positive.
 
-    Cost: T backwards and T + 1 forwards.
+    Cost: T backwards and T + 1 forwards, memory for T gradients.
 
     Source: Fifty et al., Efficiently Identifying Task Groupings for Multi-Task Learning, 2021. There the step is the
     optimiser's, whose length goes with the gradient's; equal lengths compare directions, so that a task does not look

@@ -7,12 +7,14 @@ from accord.reporting.comparison.text import comparison_text
 from accord.reporting.front.page import write_front
 from accord.reporting.front.text import front_text
 from accord.reporting.grouping.page import write_grouping
+from accord.reporting.grouping.task_groups import TaskGroups
 from accord.reporting.grouping.text import grouping_text
 from accord.reporting.merging.page import write_merge
 from accord.reporting.verdict import verdict_text
 from accord.reporting.write import write_report
 
 __all__ = [
+    "TaskGroups",
     "comparison_text",
     "front_text",
     "grouping_text",
