@@ -34,7 +34,7 @@ def tested(lines: Sequence[Line], problem: str, method: str) -> dict[int, Line]:
 def interval(values: Sequence[float], places: int = 1, *, sign: bool = False) -> str:
     """Return the mean over seeds with its 95 % t interval."""
     mean, half = mean_interval(values)
-    plus = "+" if sign else ""
+    mean, plus = (0.0 if abs(mean) < 0.5 * 10**-places else mean), "+" if sign else ""
     if not math.isfinite(half):
         return f"{mean:{plus}.{places}f}"
     return f"{mean:{plus}.{places}f} [{mean - half:{plus}.{places}f}, {mean + half:{plus}.{places}f}]"
@@ -58,25 +58,28 @@ def table(lines: Sequence[Line], problem: str) -> list[str]:
     return rows
 
 
-def sentence(lines: Sequence[Line], problem: str) -> str:
-    """Return who is better and worse than the grid of single runs, by the intervals of the differences."""
-    grid = tested(lines, problem, "grid")
+def outcomes(lines: Sequence[Line], problem: str, reference: str) -> dict[str, list[str]]:
+    """Return who is better, worse and neither than a reference, by the intervals of the differences over seeds."""
+    base = tested(lines, problem, reference)
     found: dict[str, list[str]] = {"better": [], "worse": [], "no clear difference": []}
     for method, name in NAMES.items():
         own = tested(lines, problem, method)
-        if method == "grid" or not own:
+        common = sorted(own.keys() & base.keys())
+        if method == reference or len(common) < 2:
             continue
-        mean, half = mean_interval(
-            [own[s]["hypervolume"] - grid[s]["hypervolume"] for s in sorted(own.keys() & grid.keys())]
-        )
-        outcome = "better" if mean - half > 0 else "worse" if mean + half < 0 else "no clear difference"
-        found[outcome].append(name)
-    parts = [
-        f"{' and '.join(names) if len(names) < 3 else ', '.join(names)}: {outcome}"
-        for outcome, names in found.items()
-        if names
-    ]
-    return f"On {TITLES[problem]}, against the grid: {'; '.join(parts)}."
+        mean, half = mean_interval([own[seed]["hypervolume"] - base[seed]["hypervolume"] for seed in common])
+        found["better" if mean - half > 0 else "worse" if mean + half < 0 else "no clear difference"].append(name)
+    return found
+
+
+def sentence(lines: Sequence[Line], problem: str) -> str:
+    """Return who is better and worse than the grid of single runs, and than one balanced run."""
+    said = []
+    for reference in ("grid", "balanced"):
+        found = outcomes(lines, problem, reference)
+        parts = [f"{outcome}: {', '.join(names)}" for outcome, names in found.items() if names]
+        said.append(f"Against {'the ' * (reference == 'grid')}{NAMES[reference]}: {'; '.join(parts)}.")
+    return " ".join(said)
 
 
 def section(lines: Sequence[Line], passes: Mapping[str, int]) -> str:
