@@ -14,6 +14,8 @@ from accord.engines._layers import Product, scaled_rows
 from accord.engines._pages import rows_apart
 from accord.engines._samples import Rows
 
+# Places of the output below which the library's kernels for many groups are slower than patches.
+_FEW = 64
 # Numbers in patches that are formed at a time, so that they stay in the processor's cache.
 _CACHED = 2**18
 
@@ -21,8 +23,9 @@ _CACHED = 2**18
 class Convolution(Product):
     """The weight of a convolution of any dimension, stride, dilation and number of groups, transposed ones included.
 
-    Between samples, and where a task has a single one, its input is laid out as patches, one row per place of the
-    output; otherwise the gradients are the library's own, one call per task.
+    Between samples, and where a task has a single small one, its input is laid out as patches, one row per place of the
+    output; otherwise the gradients are the library's own: of one convolution with T times as many groups, whose
+    channels are those of all tasks, where tasks have equally many samples, and of one per task where they do not.
 
     Args:
         node: what autograd recorded.
@@ -39,16 +42,19 @@ class Convolution(Product):
         rows, inner = len(gradient) * places, weight.numel() // gradient.shape[1]
         way = cheapest(rows, inner, gradient.shape[1], len(tasks.sizes), by_samples=self.plain, room=room)
         super().__init__(tasks.finer(places) if way == "samples" else tasks, way)
-        # Several samples are done faster by the library's own kernel, one call per task.
-        self.patched = self.plain and tasks.even == 1
+        few = places < _FEW or gradient.device.type != "cpu"
+        self.patched = self.plain and tasks.even == 1 and few
 
     def rows(self) -> Tensor:
         if self.patched:
             return self._by_patches()
-        found = rows_apart(len(self.samples.sizes), self.shape.numel(), self.gradient.dtype, self.gradient.device)
-        found = found.view(-1, *self.shape)
-        inputs = self.samples.pieces(self.node._saved_input)  # pyright: ignore[reportAttributeAccessIssue]
-        for out, mine, gradient in zip(found, inputs, self.samples.pieces(self.gradient), strict=True):
+        inputs, count = self.node._saved_input, len(self.samples.sizes)  # pyright: ignore[reportAttributeAccessIssue]
+        if self.samples.alike and inputs.device.type == "cpu":
+            channels = [self.samples.abreast(side).flatten(1, 2) for side in (inputs, self.gradient)]
+            return self._weight(*channels, times=count).view(count, -1)
+        found = rows_apart(count, self.shape.numel(), inputs.dtype, inputs.device).view(-1, *self.shape)
+        pieces = zip(found, self.samples.pieces(inputs), self.samples.pieces(self.gradient), strict=True)
+        for out, mine, gradient in pieces:
             if len(mine):
                 out.copy_(self._weight(mine, gradient))
         return found.flatten(1)
@@ -90,24 +96,35 @@ class Convolution(Product):
         channels = 1 + len(padding)
         return image.movedim(channels, -1).flatten(channels).flatten(1, -2)
 
-    def _weight(self, inputs: Tensor, gradient: Tensor) -> Tensor:
-        found = differentiate(self.node, inputs, gradient, [False, True, False])[1]
+    def _weight(self, inputs: Tensor, gradient: Tensor, times: int = 1) -> Tensor:
+        found = differentiate(self.node, inputs, gradient, [False, True, False], times)[1]
         assert found is not None
         return found
 
 
-def differentiate(node: Node, inputs: Tensor, gradient: Tensor, wanted: list[bool]) -> tuple[Tensor | None, ...]:
-    """Return the gradients of input, weight and bias of the convolution ``node``, those that are ``wanted``."""
+def differentiate(
+    node: Node, inputs: Tensor, gradient: Tensor, wanted: list[bool], times: int = 1
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of input, weight and bias of the convolution ``node``, those that are ``wanted``.
+
+    Args:
+        node: what autograd recorded.
+        inputs: what it read.
+        gradient: of what it gave.
+        wanted: which of the three.
+        times: as many such convolutions side by side, each on channels of its own; then of the weights alone.
+    """
+    weight = node._saved_weight  # pyright: ignore
     return torch.ops.aten.convolution_backward(
         gradient,
         inputs,
-        node._saved_weight,  # pyright: ignore
+        weight if times == 1 else weight.new_empty(times * len(weight), *weight.shape[1:]),
         node._saved_bias_sym_sizes_opt,  # pyright: ignore
         node._saved_stride,  # pyright: ignore
         node._saved_padding,  # pyright: ignore
         node._saved_dilation,  # pyright: ignore
         node._saved_transposed,  # pyright: ignore
         node._saved_output_padding,  # pyright: ignore
-        node._saved_groups,  # pyright: ignore
+        node._saved_groups * times,  # pyright: ignore
         wanted,
     )

@@ -43,6 +43,22 @@ class Rows:
         """Return ``[R]``, each row's entry of ``weights [T]``; 0 for rows that no task uses."""
         return torch.cat([weights, weights.new_zeros(1)]).to(self.task.device)[self.task]
 
+    @cached_property
+    def alike(self) -> bool:
+        """Return whether all tasks have the same number of rows, which is not 0."""
+        return self._used > 0 and len(set(self.sizes)) == 1
+
+    @cached_property
+    def _alternating(self) -> Tensor | None:
+        """Return the places of one row of each task in turn, ``None`` where the rows are in that order already."""
+        places = self._order[: self._used].view(len(self.sizes), -1).T.reshape(-1)
+        return None if torch.equal(places, torch.arange(len(self.task), device=places.device)) else places
+
+    def abreast(self, values: Tensor) -> Tensor:
+        """Return the rows of ``values`` ``[R, ...]`` as ``[R / T, T, ...]``, of tasks that are :attr:`alike`."""
+        rows = values if self._alternating is None else values.index_select(0, self._alternating)
+        return rows.unflatten(0, (-1, len(self.sizes)))
+
     def total(self, values: Tensor) -> Tensor:
         """Return ``[T, n]``, the sums of the rows ``values [R, n]`` of each task."""
         if self.even == 1:
