@@ -12,6 +12,9 @@ from benchmarks.study.problem import Problem
 
 from accord.aggregation.double_sampling import DoubleSampling
 from accord.balancer import Balancer, Weighting
+from accord.comparing.ranges import Between, OneOf, Range
+from accord.comparing.spaces import PLAIN as PLAIN_SPACE
+from accord.comparing.spaces import SPACES
 from accord.registry import registered
 
 Options = dict[str, Any]
@@ -21,24 +24,16 @@ Draw = Callable[[np.random.Generator, int], Options]
 PLAIN, TUNED = "plain mean", "tuned plain weights"
 # Learnt weights move ten times as fast as the model, as in `accord fit`.
 BALANCER_RATE = 10.0
-# Draws of static weights: 3 keeps most of them within a factor of three of each other.
-CONCENTRATION = 3.0
 
 
-def _log_uniform(name: str, low: float, high: float) -> Draw:
-    return lambda rng, _: {name: float(f"{np.exp(rng.uniform(np.log(low), np.log(high))):.3g}")}
-
-
-def _uniform(name: str, low: float, high: float) -> Draw:
-    return lambda rng, _: {name: round(rng.uniform(low, high), 3)}
-
-
-def _one_of(name: str, *values: Any) -> Draw:
-    return lambda rng, _: {name: values[rng.integers(len(values))]}
-
-
-def _weights(rng: np.random.Generator, tasks: int) -> Options:
-    return {"weights": [round(float(weight), 4) for weight in rng.dirichlet([CONCENTRATION] * tasks)]}
+def _drawn(cls: type, option: str, found: Range) -> Draw:
+    """Return the draw of one option from the range that `accord compare` searches."""
+    if isinstance(found, Between) and found.scale == "linear":
+        return lambda rng, _: {option: round(rng.uniform(found.low, found.high), 3)}
+    if isinstance(found, OneOf):  # the default has had its turn
+        default = inspect.signature(cls).parameters[option].default
+        found = OneOf(tuple(value for value in found.values if value != default))
+    return lambda rng, tasks: {option: found.draw(rng, tasks)}
 
 
 def _orders(rng: np.random.Generator, tasks: int) -> Options:
@@ -61,39 +56,18 @@ LEFT_OUT = {
 # They put the first task first; the mean over tasks is not what they promise.
 PRIMARY = ("orthogonal_gradient", "pcd")
 
-# The default of each is tried first; a method that is not named has its learning rate refined instead.
-DRAWS: dict[str, Draw] = {
-    "aligned_mtl": _one_of("scale", "median", "rmse"),
-    "auto_lambda": _log_uniform("lr", 1e-4, 1e-1),
-    "cagrad": _uniform("c", 0.1, 0.9),
-    "co_ba": _log_uniform("tau", 1.0, 20.0),
-    "conic_grad": _uniform("c", 0.1, 0.9),
-    "crmogm": _one_of("aggregator", "pcgrad", "cagrad"),
-    "dbmtl": _uniform("beta", 0.0, 0.99),
-    "dynamic_weight_average": _log_uniform("temperature", 0.5, 8.0),
-    "excess_mtl": _log_uniform("eta", 1e-3, 1.0),
-    "fair_grad": _log_uniform("alpha", 0.3, 3.0),
-    "famo": _log_uniform("lr", 1e-3, 1e-1),
-    "focal_task": _uniform("gamma", 0.5, 5.0),
-    "forum": _log_uniform("lr", 1e-3, 1e-1),
-    "gcond": _uniform("memory", 0.5, 0.99),
-    "grad_norm": _uniform("alpha", 0.0, 3.0),
-    "grad_vac": _log_uniform("beta", 1e-3, 1.0),
-    "mgda": _one_of("normalisation", "l2", "loss", "loss+"),
-    "hedge": _uniform("beta", 0.5, 0.999),
-    "mo_co": _log_uniform("gamma", 1e-3, 1.0),
-    "mo_do": _log_uniform("gamma", 1e-3, 1.0),
-    "moml": _log_uniform("lr", 1e-3, 1e-1),
-    "orthogonal_gradient": _log_uniform("eta", 0.3, 10.0),
-    "pcd": _log_uniform("tau", 1e-3, 1.0),
-    "pcgrad": _orders,
-    "random_loss_weighting": _one_of("distribution", "uniform", "dirichlet"),
-    "sdmgrad": _log_uniform("lam", 0.03, 3.0),
-    "smooth_tchebycheff": _log_uniform("mu", 0.03, 10.0),
-    "spectral_risk": _one_of("spectrum", "top_k", "extremile", "esrm"),
-    "weight_net": _log_uniform("lr", 1e-3, 1e-1),
-    TUNED: _weights,
-}
+
+def draws() -> dict[str, Draw]:
+    """Return by method what is drawn after its defaults were tried: the main option that `accord compare` searches.
+
+    A method that has none has its learning rate refined instead.
+    """
+    found = {
+        name: _drawn(cls, *next(iter(SPACES[name].items())))
+        for name, cls in registered("weighting", "aggregation").items()
+        if name in SPACES
+    }
+    return {**found, "pcgrad": _orders, TUNED: found.pop(PLAIN_SPACE)}
 
 
 @dataclass(frozen=True)
@@ -128,7 +102,7 @@ def _form(problem: Problem) -> str:
 
 def contenders() -> list[Contender]:
     """Return tuned plain weights, the plain mean, and every registered balancer that is not left out."""
-    classes = registered("weighting", "aggregation")
+    classes, drawn = registered("weighting", "aggregation"), draws()
     fixed = classes.pop("fixed")
-    plain = [Contender(TUNED, fixed, DRAWS[TUNED]), Contender(PLAIN, fixed, None)]
-    return plain + [Contender(name, cls, DRAWS.get(name)) for name, cls in classes.items() if name not in LEFT_OUT]
+    plain = [Contender(TUNED, fixed, drawn[TUNED]), Contender(PLAIN, fixed, None)]
+    return plain + [Contender(name, cls, drawn.get(name)) for name, cls in classes.items() if name not in LEFT_OUT]
