@@ -50,6 +50,7 @@ def _general(normalise: bool, rescale: bool, *more: Option) -> tuple[Option, ...
 WEIGHT = Option("weight", each=True)
 GAMMA = Option("gamma", "number", 0.01, each=True)
 EPSILON = Option("epsilon", "number", 0.15, each=True)
+EQUALS = "entries as large as the smallest kept one are kept, too"
 DROPS = "survivors are divided by the density, mergekit restores each tensor's sum of magnitudes; other random masks"
 
 DIALECTS: dict[str, Dialect] = {
@@ -72,13 +73,11 @@ DIALECTS: dict[str, Dialect] = {
         "the mean is found to 1e-12; mergekit stops after max_iter steps or at tol",
     ),
     "task_arithmetic": Dialect(_general(False, False), translate.task_arithmetic),
-    "ties": Dialect(
-        _general(True, False), translate.ties, notes="entries as large as the smallest kept one are kept, too"
-    ),
+    "ties": Dialect(_general(True, False), translate.ties, notes=EQUALS),
     "dare_linear": Dialect(_general(False, True), translate.dare(False), notes=DROPS),
     "dare_ties": Dialect(_general(False, True), translate.dare(True), notes=DROPS),
-    "breadcrumbs": Dialect(_general(False, False, GAMMA), translate.breadcrumbs(False)),
-    "breadcrumbs_ties": Dialect(_general(False, False, GAMMA), translate.breadcrumbs(True)),
+    "breadcrumbs": Dialect(_general(False, False, GAMMA), translate.breadcrumbs(False), notes=EQUALS),
+    "breadcrumbs_ties": Dialect(_general(False, False, GAMMA), translate.breadcrumbs(True), notes=EQUALS),
     "della_linear": Dialect(
         _general(False, True, EPSILON),
         translate.della(False),
@@ -94,7 +93,7 @@ DIALECTS: dict[str, Dialect] = {
         translate.model_stock,
         notes="opposed models leave the base as it is",
     ),
-    "sce": Dialect((Option("select_topk", "number", 1.0),), translate.sce),
+    "sce": Dialect((Option("select_topk", "number", 1.0),), translate.sce, notes=EQUALS),
     "arcee_fusion": Dialect((), translate.arcee_fusion, notes="quartiles are exact and divergences in float64"),
     "nearswap": Dialect((Option("t"),), translate.near_swap),
     "passthrough": Dialect((Option("scale", "number", None, each=True),), translate.passthrough, "input"),
