@@ -53,7 +53,8 @@ def test_any_preference_is_measured_and_exactly_that_model_is_exported(browser, 
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         told = json.loads(archive.read("bought-63-price-37/metrics.json"))["front"]
     assert told["preference"] == pytest.approx([0.63, 0.37], abs=0)
-    assert told["validation"] == pytest.approx(measured.to_dict())
+    assert told["validation"]["losses"] == pytest.approx(measured.losses)
+    assert told["validation"]["metrics"]["bought"]["auc"]["low"] == pytest.approx(measured.metrics["bought"]["auc"].low)
 
 
 def test_quick_moves_ask_one_at_a_time_and_end_with_the_last(browser, server):
