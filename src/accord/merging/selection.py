@@ -100,22 +100,14 @@ class _Tally:
             # ends of the bracket: they are counted and not kept.
             at_high, at_low = (int(np.count_nonzero(numbers == end)) for end in (high, low))
             if count > at_high + at_low:
-                self.within.append(_taken(numbers, (numbers > low) & (numbers < high)))
+                self.within.append(numbers[(numbers > low) & (numbers < high)])
         else:
             inside ^= above
-            found = _taken(numbers, inside)
+            found = numbers[inside]
             at_high, at_low = (int(np.count_nonzero(found == end)) for end in (high, low))
             self.within.append(found[(found > low) & (found < high)])
         self.at_high += at_high
         self.at_low += at_low
-
-
-def _taken(numbers: Numbers, where: npt.NDArray[np.bool_]) -> Numbers:
-    """Return ``numbers[where]`` for few of them: runs of eight without any are passed over at once."""
-    whole = len(numbers) // 8 * 8
-    runs = np.flatnonzero(where[:whole].view(np.uint64) != 0)
-    found = numbers[:whole].reshape(-1, 8)[runs][where[:whole].reshape(-1, 8)[runs]]
-    return np.concatenate([found, numbers[whole:][where[whole:]]])
 
 
 class _Search:
