@@ -251,14 +251,13 @@ def answer(question: dict[str, Any], work: Path) -> dict[str, Any]:
 
 def tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield the documentation's two tables."""
-    yield f"| affinity | {' | '.join(f'{tasks} tasks, {groups} groups' for tasks, groups in SIZES)} |"
-    yield "| --- | --- | --- |"
+    planted = [line for line in lines if line["part"] == "planted"]
+    sizes = sorted({(line["tasks"], line["groups"]) for line in planted})
+    yield f"| affinity | {' | '.join(f'{tasks} tasks, {groups} groups' for tasks, groups in sizes)} |"
+    yield f"| --- |{' --- |' * len(sizes)}"
     for affinity in AFFINITIES:
-        cells = []
-        for tasks, _ in SIZES:
-            kept = (line for line in lines if line["part"] == "planted" and line["tasks"] == tasks)
-            found = [line["adjusted_rand"][affinity] for line in kept]
-            cells.append(f"{np.mean(found):.2f} ({min(found):.2f} to {max(found):.2f})" if found else "–")
+        found = [[line["adjusted_rand"][affinity] for line in planted if line["tasks"] == size] for size, _ in sizes]
+        cells = [f"{np.mean(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in found]
         yield f"| `{affinity}` | {' | '.join(cells)} |"
     yield ""
     yield "| affinity | delta-m, % | to random groups | to all together | to each alone | predicted and measured |"
@@ -269,7 +268,8 @@ def tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
             own = next(one for one in line["contestants"] if one["key"] == "groups")["delta_m"]
             shown = [f"{own['value']:+.2f}", *(_gap(gaps[key]) for key in ("random", "together", "singles"))]
             rho = line["agreement"]
-            yield f"| `{line['affinity']}` | {' | '.join(shown)} | {rho['spearman']:+.2f} |"
+            agreed = f"{rho['spearman']:+.2f} (p = {rho['p']:.2g})" if rho else "–"
+            yield f"| `{line['affinity']}` | {' | '.join(shown)} | {agreed} |"
 
 
 def _gap(gap: dict[str, Any]) -> str:

@@ -168,6 +168,7 @@ def test_conditional_tasks_and_too_few_tasks_are_refused(tmp_path: Path) -> None
         begin(plan(planted_table(1), targets=["t0"], options=FAST), GroupSpec(), tmp_path / "d", resume=False)
 
 
+@pytest.mark.slow
 def test_worker_processes_find_what_one_process_finds(planned: Plan, tmp_path: Path) -> None:
     asked = parse_group({"affinity": "rsa", "groups": 2})
     found = [
@@ -178,8 +179,12 @@ def test_worker_processes_find_what_one_process_finds(planned: Plan, tmp_path: P
     assert found[0]["affinity"] == found[1]["affinity"] and found[0]["groups"] == found[1]["groups"]
 
 
+SLOWER = ("inter_task_affinity", "lasso_relevance", "task_selection")
+
+
 @pytest.mark.parametrize(
-    "affinity", ["inter_task_affinity", "gradient_cosine", "lasso_relevance", "task_selection", "compression_distance"]
+    "affinity",
+    ["gradient_cosine", "compression_distance", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)],
 )
 def test_planted_groups_are_proposed(affinity: str, tmp_path: Path) -> None:
     what = plan(planted_table(rows=1500), targets=names(), options={**FAST, "training.epochs": 4})
