@@ -111,7 +111,7 @@ def picture(lines: Sequence[Line]) -> str:
     for problem, title in TITLES.items():
         own = {m: [x["hypervolume"] for x in tested(lines, problem, m).values()] for m in NAMES}
         own = {m: values for m, values in own.items() if values}
-        if not own:
+        if not own or "grid" not in own:
             continue
         low, high = min(map(min, own.values())), max(map(max, own.values()))
         pad = 0.08 * (high - low) or 1.0
