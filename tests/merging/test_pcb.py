@@ -27,7 +27,7 @@ def oracle(base, models, density, scale):
     merged, total = np.zeros(size), np.zeros(size)
     for delta, score, most in zip(deltas, scores, sizes, strict=True):
         ordered = np.sort(np.maximum(score, 0.0))
-        least, largest = ordered[size - kept], ordered[-1]
+        least, largest = ordered[size - kept] if kept < size else 0.0, ordered[-1]
         weight = (score - least) / (largest - least) if largest > least else np.ones(size)
         weight = np.where((score > 0) & (score >= least), weight, 0.0)
         merged += weight * np.clip(delta, -most, most)

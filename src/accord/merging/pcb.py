@@ -34,7 +34,7 @@ class PCB(MergingMethod):
     vector once for every task.
 
     Args:
-        density: share of each task vector that keeps a weight; 0.05 to 0.1 in the paper.
+        density: share of each task vector that keeps a weight; 0.05 to 0.1 in the paper. At 1 every one above 0 does.
         scale: factor of the merged task vector. The authors take about 1.2, or search one per task with data.
         trim: entries compete over the whole ``"model"``, as in the paper, or over each ``"tensor"``.
 
