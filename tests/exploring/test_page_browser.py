@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 RECORDS = {
     "two": make_record(census()),
-    "three": make_record(clinic(3)),
+    "three": make_record(clinic(3), steps=5),
     "five": make_record(clinic(5), steps=4, warnings=["A feature leaks."], notes=["One seed."]),
     "bare": make_record(census(), baselines=False, knee=None, paragraph=None),
     "hostile": make_record(hostile(), steps=5, warnings=["<img src=x onerror=alert(1)>"]),

@@ -11,6 +11,7 @@ from typing import Any
 def visit(browser: Any, address: str, *, width: int = 1280, height: int = 900, **options: Any) -> Iterator[Any]:
     """Yield the page at ``address``, drawn; ``page.complaints`` and ``page.requests`` tell what it did."""
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
+    context.set_default_timeout(120_000)  # a busy machine is no fault of the page
     page = context.new_page()
     page.complaints, page.requests = [], []
     page.on("console", lambda message: page.complaints.append(message.text))
