@@ -221,7 +221,7 @@ def test_singular_triplets_of_any_rank(seed, rows, columns, rank, gramian):
         near = polar(matrix)
     finally:
         spectra.DIRECT = before
-    assert len(values) == min(rows, columns, rank)
+    assert len(values) == min(rows, columns, rank) and (values.diff() <= 1e-9).all()  # the largest first
     eye = torch.eye(len(values), dtype=torch.float64)
     assert torch.allclose(left * values @ right, matrix, atol=1e-9)
     assert torch.allclose(left.T @ left, eye, atol=1e-6) and torch.allclose(right @ right.T, eye, atol=1e-6)
