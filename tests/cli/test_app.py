@@ -29,12 +29,12 @@ def test_version(accord):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_teaches_by_two_examples_that_fit_the_terminal(inside, monkeypatch, verb):
+def test_every_verb_teaches_by_examples_that_fit_the_terminal(inside, monkeypatch, verb):
     monkeypatch.setenv("COLUMNS", "80")
     shown = inside(verb, "--help").out
     examples = importlib.import_module(f"accord.cli.{verb}").EXAMPLES
     assert examples in shown
-    assert examples.count(f"\n  accord {verb}") == 2
+    assert examples.count(f"\n  accord {verb}") >= 2
     assert VERBS[verb] in shown
 
 

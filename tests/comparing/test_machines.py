@@ -83,6 +83,7 @@ def trials(storage: str) -> list[tuple[str, int, str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_two_processes_at_one_journal_make_every_run_once(study: Study, tmp_path: Path) -> None:
     storage = str(tmp_path / "claims.log")
     both = [machine(study, storage, name, 2) for name in "ab"]

@@ -352,6 +352,7 @@ def test_grouped_split_keeps_groups_together(tmp_path: Path) -> None:
     assert abs(model.metrics["rows"]["test"] - 120) <= 10
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_a_clear_word_and_it_goes_on_later(tmp_path: Path) -> None:
     pq.write_table(pa.table(only(make_table(1500), "bought", "price")), tmp_path / "t.parquet")
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "

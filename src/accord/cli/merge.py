@@ -57,7 +57,7 @@ def merge(
         points: preferences of --front, at least; the single models are among them.
         seed: of random masks, in place of the recipe's own.
         threads: how many work at most; one per core when left out. The result does not depend on it.
-        memory: what the process may take besides the page cache, such as 600MB or 2GB.
+        memory: what the merge may take besides the page cache, such as 600MB or 2GB.
         shard_size: size of the result's files, such as 5GB.
         json: print the plan, or what was done, as one JSON document.
     """

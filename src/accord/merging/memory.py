@@ -73,12 +73,13 @@ def _survey_bytes(entry: Entry, elements: int, scope: str) -> int:
 def threads_within(entries: Sequence[Entry], threads: int, limit: int) -> tuple[int, int]:
     """Return how many threads, ``threads`` at most, fit into ``limit`` bytes, and the peak that is then expected.
 
-    The limit is one on anonymous memory of the whole process; mapped input is the page cache's and does not count.
+    The limit is one on the merge's own memory: mapped input is the page cache's, and what the process holds already is
+    its caller's. The peak is of all anonymous memory of the process.
 
     Raises:
         ConfigurationError: not even one fits.
     """
-    fixed = anonymous() + SLACK + shared(entries)
+    fixed = SLACK + shared(entries)
     each = per_thread(entries)
     fitting = min(threads, (limit - fixed) // each) if each else threads
     if fitting < 1:
@@ -86,4 +87,4 @@ def threads_within(entries: Sequence[Entry], threads: int, limit: int) -> tuple[
             f"this merge needs {(fixed + each) / MEGABYTE:.0f} MB of memory besides the page cache, and may take "
             f"{limit / MEGABYTE:.0f} MB; raise the limit"
         )
-    return fitting, fixed + fitting * each
+    return fitting, anonymous() + fixed + fitting * each

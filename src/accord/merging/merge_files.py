@@ -145,7 +145,8 @@ def plan_merge(
         out: folder of the result; new, empty, or of the same merge when it was killed.
         rules: what to do about tensors that do not match.
         threads: at most; one per core when left out. The result does not depend on it.
-        memory: bytes of anonymous memory that the process may take; fewer threads work where it would be more.
+        memory: bytes of anonymous memory that the merge may take, besides what the process holds already; fewer threads
+            work where it would be more.
         shard_bytes: size of the result's files, and with it how much a killed merge loses at most.
 
     Raises:

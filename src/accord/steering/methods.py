@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from accord.errors import ConfigurationError, suggest
 from accord.pareto import PreferenceModel, Scalarisation
 from accord.pareto.preference_solver import PreferenceSolver
@@ -13,9 +15,17 @@ GIVEN = ("net", "tasks", "members", "image", "scalarisation", "preference", "pre
 
 
 def front_methods() -> dict[str, type]:
-    """Return ``{registry name: class}`` of the methods that ``accord front`` takes."""
+    """Return ``{registry name: class}`` of the methods that ``accord front`` takes.
+
+    Those that need more than a run knows, as the items of a session recommender, are for one's own loop.
+    """
     kinds = (PreferenceModel, PreferenceSolver, Scalarisation)
-    return {name: cls for name, cls in registered("pareto").items() if issubclass(cls, kinds)}
+    return {name: cls for name, cls in registered("pareto").items() if issubclass(cls, kinds) and _known(cls)}
+
+
+def _known(cls: type) -> bool:
+    named = (p for p in inspect.signature(cls).parameters.values() if p.kind is not p.VAR_POSITIONAL)
+    return all(p.name in GIVEN for p in named if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
 
 
 def method_class(name: str) -> type:
