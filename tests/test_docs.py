@@ -31,6 +31,7 @@ PAGES = sorted(
 )
 BLOCK = re.compile(r"(?:<!-- (file|not run): ([^\n]+?) -->\n)?^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROWS = 1500
+LONG = ("distributed.md", "tutorial-explore.md", "tutorial-group.md")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,14 @@ def test_the_substitution_leaves_paths_alone() -> None:
     assert smaller('accord.fit("census-income", x)') == 'accord.fit("census-income.parquet", x)'
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if runnable(p)], ids=lambda p: str(p.relative_to(ROOT)))
+def pages_to_run() -> Iterator[Any]:
+    """Pages whose blocks run, the longest only with the slow tests: what they show is tested in its room, too."""
+    for page in filter(runnable, PAGES):
+        marks = [pytest.mark.slow] if page.name in LONG else []
+        yield pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
+
+
+@pytest.mark.parametrize("page", pages_to_run())
 def test_every_block_runs(page: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(sample, tmp_path / sample.name)

@@ -91,6 +91,7 @@ def test_ctrl_c_leaves_a_run_that_predicts(inside, table, tmp_path):
     inside("predict", "run", table, "--out", "p.csv")
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_directory_alone(accord, inside, table, tmp_path):
     words = ["fit", str(table), "--targets", "bought,price", "--epochs", "12", "--out", "run", "--no-baselines"]
     words += ["--set", "training.patience=0", "--set", "training.checkpoint_seconds=0"]

@@ -207,6 +207,7 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
         assert np.array_equal(*(h[column] for h in histories), equal_nan=histories[0][column].dtype.kind == "f")
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_usable_run(tmp_path: Path) -> None:
     pq.write_table(pa.table(only(make_table(4000), "bought", "price")), tmp_path / "t.parquet")
     code = SCRIPT.replace("epochs=3", "epochs=500")
