@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 
+import pytest
 import yaml
 from tests.cli.conftest import COMMAND
 
