@@ -51,7 +51,7 @@ class UpsideDown(nn.Module):
     episodes kept.
 
     Args:
-        policy: ``(observations, commands) -> `` whatever the actions are scored by.
+        policy: maps ``(observations, commands)`` to whatever the actions are scored by.
         tasks: T, how many rewards there are; more of each is better.
         scales: ``[T + 1]``, what commands are multiplied by before the policy sees them, so that they are about 1.
         capacity: episodes kept at most: the least dominated, and of those the least crowded.
