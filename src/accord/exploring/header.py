@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from accord.exploring.view import View
-from accord.reporting.html import Markup, bdi, el, join
+from accord.reporting.cover import cover, moment
+from accord.reporting.html import Markup, el
 from accord.reporting.numbers import finite, plural
 from accord.reporting.parts import details
 from accord.reporting.run import mapping, sequence
@@ -15,15 +14,8 @@ KINDS = {True: "one steerable model", False: "a set of models"}
 
 def header(view: View, *, live: bool) -> Markup:
     """Return the title block."""
-    moment = _when(view)
-    kicker = ["Accord front", [" · ", moment] if moment else None, None if live else " · saved page"]
-    return el(
-        "header",
-        el("p", kicker, class_="kicker"),
-        el("h1", bdi(view.name)),
-        el("p", join(_facts(view), " · "), class_="facts"),
-        class_="headline",
-    )
+    more = None if live else " · saved page"
+    return cover("front", view.name, moment(view.record.get("created")), _facts(view), more)
 
 
 def notes(view: View) -> Markup | None:
@@ -35,14 +27,6 @@ def notes(view: View) -> Markup | None:
         return None
     items = el("ul", [el("li", text) for text in found])
     return el("section", details(plural(len(found), "warning"), items), class_="warnings", aria_label="Warnings")
-
-
-def _when(view: View) -> Markup | None:
-    try:
-        moment = datetime.fromisoformat(str(view.record.get("created")))
-    except ValueError:
-        return None
-    return el("time", f"{moment.day} {moment:%B %Y, %H:%M}", datetime=moment.isoformat())
 
 
 def _facts(view: View) -> list[object]:

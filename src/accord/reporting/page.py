@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 
 from accord import __version__
-from accord.reporting.html import Markup, bdi, el
+from accord.reporting.cover import footer
+from accord.reporting.html import Markup, el
 from accord.reporting.parts import Section
 from accord.reporting.run import Run
 from accord.reporting.sections.calibration import calibration
@@ -105,4 +106,4 @@ def _contents(shown: Sequence[Section]) -> Markup:
 def _footer(run: Run) -> Markup:
     version = str(run.metrics.get("accord") or "")
     trained = f" The run was made with {version}." if version and version != __version__ else ""
-    return el("footer", el("p", f"Accord {__version__}.{trained} One file, nothing fetched. Run ", bdi(run.name), "."))
+    return footer("Run", run.name, trained)

@@ -62,6 +62,23 @@ def _group(rows: Sequence[Sequence[object]]) -> list[Markup]:
     return [el("tr", heading if i == 0 else None, [el("td", cell) for cell in row[1:]]) for i, row in enumerate(rows)]
 
 
+def matrix(
+    caption: str, label: str, heads: Sequence[Markup], rows: Sequence[tuple[Markup, Sequence[Markup]]]
+) -> Markup:
+    """Return a table of pairs that scrolls inside its own box.
+
+    Args:
+        caption: says what a cell is.
+        label: names the box.
+        heads: headings of the columns, ``<th>``.
+        rows: heading and cells of each row, ``<th>`` and ``<td>``.
+    """
+    head = el("thead", el("tr", el("td"), heads))
+    body = el("tbody", [el("tr", side, cells) for side, cells in rows])
+    inner = el("table", el("caption", caption, class_="unseen"), head, body, class_="matrix")
+    return el("div", inner, class_="scroll", role="region", aria_label=label, tabindex=0)
+
+
 def figure(key: str, title: object, picture: object, data: Markup | None = None, *, note: object = None) -> Markup:
     """Return a picture with its caption and, folded, the same numbers as a table."""
     below = [el("p", note, class_="note") if note else None]

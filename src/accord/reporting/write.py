@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from accord.errors import RunError
 from accord.reporting.page import page
-from accord.reporting.run import load_run
+from accord.reporting.run import load_run, read_json_object
 
 
 def write_report(run_directory: str | Path, path: str | Path | None = None) -> Path:
@@ -25,6 +27,36 @@ def write_report(run_directory: str | Path, path: str | Path | None = None) -> P
     """
     target = Path(run_directory) / "report.html" if path is None else Path(path)
     return write_page(target, page(load_run(run_directory)))
+
+
+def write_study(
+    directory: str | Path,
+    path: str | Path | None,
+    *,
+    verb: str,
+    what: str,
+    page: Callable[[str, Mapping[str, Any], str], str],
+) -> Path:
+    """Write the page of what ``accord VERB`` left in ``directory``: its ``VERB.json`` and ``VERB.yaml``.
+
+    Args:
+        directory: of the study.
+        path: of the page; ``VERB.html`` in the directory when ``None``.
+        verb: names the files.
+        what: the directory must hold, for the message.
+        page: makes the document of the directory's name, the results and the text of the specification.
+
+    Raises:
+        RunError: there are no results, a damaged file, or no room to write.
+    """
+    directory = Path(directory)
+    found = read_json_object(directory / f"{verb}.json")
+    if not found:
+        raise RunError(f"{directory} holds no {what}: there is no {verb}.json")
+    spec = directory / f"{verb}.yaml"
+    text = spec.read_text(encoding="utf-8") if spec.is_file() else ""
+    target = directory / f"{verb}.html" if path is None else Path(path)
+    return write_page(target, page(directory.resolve().name, found, text))
 
 
 def write_page(target: Path, text: str) -> Path:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from accord import __version__
-from accord.errors import RunError
 from accord.reporting.comparison.ranks import ranks
 from accord.reporting.comparison.read import LOOKS, PLAIN_NAME, Contender, contenders, tasks_of
-from accord.reporting.comparison.tables import costs, metrics, search, specification
-from accord.reporting.html import Markup, bdi, el, join
+from accord.reporting.comparison.tables import costs, metrics, search
+from accord.reporting.cover import again, cover, footer, moment, notes
+from accord.reporting.html import Markup, bdi, el
 from accord.reporting.numbers import finite, percent, plural
 from accord.reporting.page import document
 from accord.reporting.parts import Section, table
-from accord.reporting.run import mapping, read_json_object, sequence
+from accord.reporting.run import mapping, sequence
 from accord.reporting.svg.interval import interval, interval_axis, interval_scale
 from accord.reporting.verdict import MARKS
-from accord.reporting.write import write_page
+from accord.reporting.write import write_study
 
 
 def write_comparison(directory: str | Path, path: str | Path | None = None) -> Path:
@@ -28,15 +26,7 @@ def write_comparison(directory: str | Path, path: str | Path | None = None) -> P
     Raises:
         RunError: no comparison, a damaged file, or no room to write.
     """
-    directory = Path(directory)
-    found = read_json_object(directory / "compare.json")
-    if not found:
-        raise RunError(f"{directory} holds no finished comparison: there is no compare.json")
-    spec = directory / "compare.yaml"
-    text = spec.read_text(encoding="utf-8") if spec.is_file() else ""
-    return write_page(
-        directory / "compare.html" if path is None else Path(path), page(directory.resolve().name, found, text)
-    )
+    return write_study(directory, path, verb="compare", what="finished comparison", page=page)
 
 
 def page(name: str, found: Mapping[str, Any], spec_text: str) -> str:
@@ -45,9 +35,11 @@ def page(name: str, found: Mapping[str, Any], spec_text: str) -> str:
     names = {str(one.facts.get("key")): one.name for one in shown}
     tasks = tasks_of(found)
     made = [answer(found, shown), metrics(found, shown, tasks), ranks(found, names), costs(shown), search(found, tasks)]
-    sections = [section for section in (*made, specification(spec_text)) if section]
-    footer = el("footer", el("p", f"Accord {__version__}. One file, nothing fetched. Comparison ", bdi(name), "."))
-    return document(f"{name}: Accord comparison", _header(name, found), sections, footer, above=_warnings(found))
+    sections = [section for section in (*made, again("compare", spec_text)) if section]
+    above = notes(found.get("warnings"), found.get("notes"))
+    return document(
+        f"{name}: Accord comparison", _header(name, found), sections, footer("Comparison", name), above=above
+    )
 
 
 def _header(name: str, found: Mapping[str, Any]) -> Markup:
@@ -58,19 +50,7 @@ def _header(name: str, found: Mapping[str, Any]) -> Markup:
         f"{plural(trials, 'tuning run')} and {plural(seeds, 'fresh seed')} each",
         f"{finite(mapping(found, 'rows').get('test')):,.0f} test rows",
     ]
-    moment = datetime.fromisoformat(str(found.get("created")))
-    when = el("time", f"{moment.day} {moment:%B %Y, %H:%M}", datetime=moment.isoformat())
-    kicker = el("p", "Accord comparison · ", when, class_="kicker")
-    return el("header", kicker, el("h1", bdi(name)), el("p", join(facts, " · "), class_="facts"), class_="headline")
-
-
-def _warnings(found: Mapping[str, Any]) -> Markup | None:
-    notes = [str(text) for text in (*sequence(found.get("warnings")), *sequence(found.get("notes")))]
-    if not notes:
-        return None
-    title = el("h2", plural(len(notes), "note"), id="warnings-title")
-    items = el("ul", [el("li", text) for text in notes])
-    return el("section", title, items, id="warnings", class_="warnings", aria_labelledby="warnings-title")
+    return cover("comparison", name, moment(found.get("created")), facts)
 
 
 def answer(found: Mapping[str, Any], shown: list[Contender]) -> Section:

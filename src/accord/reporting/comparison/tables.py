@@ -10,7 +10,6 @@ from accord.reporting.html import Markup, bdi, el
 from accord.reporting.numbers import decimals, duration, finite, fixed, general, mean_interval, short
 from accord.reporting.parts import Section, details, table, task_name
 from accord.reporting.run import TaskInfo, mapping, sequence
-from accord.reporting.tinted import tinted_yaml
 
 
 def metrics(found: Mapping[str, Any], shown: Sequence[Contender], tasks: Sequence[TaskInfo]) -> Section | None:
@@ -76,13 +75,3 @@ def _trials(entry: Mapping[str, Any], tasks: Sequence[TaskInfo]) -> Markup:
     ]
     name = str(entry.get("name"))
     return details(bdi(name), table(f"Trials of {name}", ["Trial", "Rate", "Options", *(t.name for t in own)], rows))
-
-
-def specification(text: str) -> Section | None:
-    """Return the whole specification and how to run it again."""
-    if not text:
-        return None
-    how = el("p", "To do it again: ", el("code", "accord compare compare.yaml --out DIRECTORY"), class_="note")
-    return Section(
-        "specification", "Specification", el("div", details("compare.yaml", el("pre", tinted_yaml(text))), how)
-    )

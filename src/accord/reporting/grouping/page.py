@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from accord import __version__
-from accord.errors import RunError
 from accord.reporting.comparison.read import LOOKS
+from accord.reporting.cover import again, cover, footer, moment, notes
 from accord.reporting.grouping.heat import affinity
 from accord.reporting.grouping.read import Gap, gaps_of, groups_of
 from accord.reporting.grouping.scatter import agreement
-from accord.reporting.grouping.tables import contestants, groups, specification
-from accord.reporting.html import Markup, bdi, el, join
+from accord.reporting.grouping.tables import contestants, groups
+from accord.reporting.html import Markup, el
 from accord.reporting.numbers import finite, plural
 from accord.reporting.page import document
 from accord.reporting.parts import Section
-from accord.reporting.run import mapping, read_json_object, sequence
+from accord.reporting.run import mapping, sequence
 from accord.reporting.svg.interval import interval, interval_axis, interval_scale
 from accord.reporting.verdict import MARKS
-from accord.reporting.write import write_page
+from accord.reporting.write import write_study
 
 
 def write_grouping(directory: str | Path, path: str | Path | None = None) -> Path:
@@ -30,23 +28,15 @@ def write_grouping(directory: str | Path, path: str | Path | None = None) -> Pat
     Raises:
         RunError: no grouping, a damaged file, or no room to write.
     """
-    directory = Path(directory)
-    found = read_json_object(directory / "group.json")
-    if not found:
-        raise RunError(f"{directory} holds no finished grouping: there is no group.json")
-    spec = directory / "group.yaml"
-    text = spec.read_text(encoding="utf-8") if spec.is_file() else ""
-    return write_page(
-        directory / "group.html" if path is None else Path(path), page(directory.resolve().name, found, text)
-    )
+    return write_study(directory, path, verb="group", what="finished grouping", page=page)
 
 
 def page(name: str, found: Mapping[str, Any], spec_text: str) -> str:
     """Return the document."""
     made = [answer(found), groups(found), affinity(found), contestants(found), agreement(found)]
-    sections = [section for section in (*made, specification(spec_text)) if section]
-    footer = el("footer", el("p", f"Accord {__version__}. One file, nothing fetched. Grouping ", bdi(name), "."))
-    return document(f"{name}: Accord grouping", _header(name, found), sections, footer, above=_notes(found))
+    sections = [section for section in (*made, again("group", spec_text)) if section]
+    above = notes(found.get("warnings"), found.get("notes"))
+    return document(f"{name}: Accord grouping", _header(name, found), sections, footer("Grouping", name), above=above)
 
 
 def _header(name: str, found: Mapping[str, Any]) -> Markup:
@@ -57,19 +47,7 @@ def _header(name: str, found: Mapping[str, Any]) -> Markup:
         f"measured with {plural(int(seeds), 'seed')}" if seeds == seeds else "not measured",
         f"{finite(mapping(found, 'rows').get('train')):,.0f} training rows",
     ]
-    moment = datetime.fromisoformat(str(found.get("created")))
-    when = el("time", f"{moment.day} {moment:%B %Y, %H:%M}", datetime=moment.isoformat())
-    kicker = el("p", "Accord grouping · ", when, class_="kicker")
-    return el("header", kicker, el("h1", bdi(name)), el("p", join(facts, " · "), class_="facts"), class_="headline")
-
-
-def _notes(found: Mapping[str, Any]) -> Markup | None:
-    notes = [str(text) for text in (*sequence(found.get("warnings")), *sequence(found.get("notes")))]
-    if not notes:
-        return None
-    title = el("h2", plural(len(notes), "note"), id="warnings-title")
-    items = el("ul", [el("li", text) for text in notes])
-    return el("section", title, items, id="warnings", class_="warnings", aria_labelledby="warnings-title")
+    return cover("grouping", name, moment(found.get("created")), facts)
 
 
 def answer(found: Mapping[str, Any]) -> Section:

@@ -9,9 +9,8 @@ from accord.reporting.comparison.read import estimate
 from accord.reporting.grouping.read import groups_of
 from accord.reporting.html import Markup, bdi, el, join
 from accord.reporting.numbers import duration, finite, general
-from accord.reporting.parts import Section, details, table, tint
+from accord.reporting.parts import Section, table, tint
 from accord.reporting.run import mapping, sequence
-from accord.reporting.tinted import tinted_yaml
 
 
 def groups(found: Mapping[str, Any]) -> Section:
@@ -70,13 +69,3 @@ def contestants(found: Mapping[str, Any]) -> Section | None:
     head = ["Trained", "Delta-m, %", "Models", "Cost", "Training time of a seed"]
     lead = "Delta-m: mean relative gain over a model for each task, on the test rows, over seeds."
     return Section("ways", "All ways", table("Ways to train the tasks", head, rows), lead)
-
-
-def specification(text: str) -> Section | None:
-    """Return the whole specification and how to run it again."""
-    if not text:
-        return None
-    how = el("p", "To do it again: ", el("code", "accord group group.yaml --out DIRECTORY"), class_="note")
-    return Section(
-        "specification", "Specification", el("div", details("group.yaml", el("pre", tinted_yaml(text))), how)
-    )

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from accord import __version__
 from accord.merging import RecipePlan
-from accord.reporting.html import Markup, bdi, el, join
+from accord.reporting.cover import cover, footer, notes
+from accord.reporting.html import Markup, bdi, el
 from accord.reporting.merging.facts import merge_facts, out_of, paragraph
 from accord.reporting.numbers import finite, fixed, percent, plural, short
 from accord.reporting.page import document
-from accord.reporting.parts import Section, details, figure, responsive, table, tint
+from accord.reporting.parts import Section, details, figure, matrix, responsive, table, tint
 from accord.reporting.run import mapping, sequence
 from accord.reporting.svg.heat import cell_text, level
 from accord.reporting.svg.line_chart import Line, LineChart, line_chart
@@ -51,9 +51,9 @@ def write_merge(plan: RecipePlan, path: str | Path | None = None) -> Path:
 def merge_page(facts: Facts) -> str:
     """Return the document that ``merge.json`` makes."""
     made = [_answer(facts), _directions(facts), _depth(facts), _kinds(facts), _recipe(facts)]
-    footer = el("footer", el("p", f"Accord {__version__}. One file, nothing fetched. Merge ", bdi(facts["name"]), "."))
     sections = [section for section in made if section is not None]
-    return document(f"{facts['name']}: Accord merge", _header(facts), sections, footer, above=_notes(facts))
+    name, above = facts["name"], notes(facts.get("notes"))
+    return document(f"{name}: Accord merge", _header(facts), sections, footer("Merge", name), above=above)
 
 
 def _header(facts: Facts) -> Markup:
@@ -63,19 +63,7 @@ def _header(facts: Facts) -> Markup:
         plural(len(models), "model"),
         f"{short(finite(size.get('read')))}B read, {short(finite(size.get('written')))}B written",
     ]
-    kicker = el("p", "Accord merge · ", el("code", facts["method"]), class_="kicker")
-    return el(
-        "header", kicker, el("h1", bdi(facts["name"])), el("p", join(told, " · "), class_="facts"), class_="headline"
-    )
-
-
-def _notes(facts: Facts) -> Markup | None:
-    notes = [str(note) for note in sequence(facts.get("notes"))]
-    if not notes:
-        return None
-    title = el("h2", plural(len(notes), "note"), id="warnings-title")
-    items = el("ul", [el("li", note) for note in notes])
-    return el("section", title, items, id="warnings", class_="warnings", aria_labelledby="warnings-title")
+    return cover("merge", facts["name"], el("code", facts["method"]), told)
 
 
 def _answer(facts: Facts) -> Section | None:
@@ -109,14 +97,12 @@ def _directions(facts: Facts) -> Section | None:
     if not total or len(total["models"]) < 2:
         return None
     names = total["models"]
-    head = el("tr", el("td"), [el("th", bdi(shorten(n, 120)), scope="col", title=n) for n in names])
+    heads = [el("th", bdi(shorten(n, 120)), scope="col", title=n) for n in names]
     rows = [
-        el("tr", el("th", bdi(shorten(n, 150)), scope="row", title=n), [_cell(total, i, j) for j in range(len(names))])
+        (el("th", bdi(shorten(n, 150)), scope="row", title=n), [_cell(total, i, j) for j in range(len(names))])
         for i, n in enumerate(names)
     ]
-    caption = el("caption", "Cosine between the changes of each pair of models", class_="unseen")
-    inner = el("table", caption, el("thead", head), el("tbody", rows), class_="matrix")
-    box = el("div", inner, class_="scroll", role="region", aria_label="Cosines between changes", tabindex=0)
+    box = matrix("Cosine between the changes of each pair of models", "Cosines between changes", heads, rows)
     lead = (
         "Cosine between changes over all weights: near 0 they have little to do with each other, below it they clash."
     )

@@ -11,7 +11,7 @@ from accord.reporting.cosines import Cosine, cosines, layers, span
 from accord.reporting.history import mean_over_seeds
 from accord.reporting.html import Markup, bdi, el
 from accord.reporting.numbers import percent
-from accord.reporting.parts import Section, figure, responsive, table
+from accord.reporting.parts import Section, figure, matrix, responsive, table
 from accord.reporting.run import Run, TaskInfo
 from accord.reporting.sections.curves import lines_of, sampled
 from accord.reporting.svg.heat import cell_text, level, strip
@@ -53,14 +53,10 @@ def _many(run: Run, pairs: Sequence[Cosine]) -> list[Markup | None]:
 def _matrix(tasks: Sequence[TaskInfo], pairs: Sequence[Cosine], edges: tuple[float, float]) -> Markup:
     by: By = {(pair.first.index, pair.second.index): pair for pair in pairs}
     marks = np.linspace(*edges, min(WINDOWS, _moments(pairs)) + 1)
-    head = el("tr", el("td"), [el("th", _short(task), scope="col", title=task.name) for task in tasks])
-    rows = []
-    for a in tasks:
-        cells = [_cell(a, b, by, marks) for b in tasks]
-        rows.append(el("tr", el("th", _short(a), scope="row", title=a.name), cells))
-    caption = el("caption", "Mean cosine between the gradients of each pair of tasks", class_="unseen")
-    inner = el("table", caption, el("thead", head), el("tbody", rows), class_="matrix")
-    box = el("div", inner, class_="scroll", role="region", aria_label="Gradient cosine of each pair", tabindex=0)
+    heads = [el("th", _short(task), scope="col", title=task.name) for task in tasks]
+    rows = [(el("th", _short(a), scope="row", title=a.name), [_cell(a, b, by, marks) for b in tasks]) for a in tasks]
+    caption = "Mean cosine between the gradients of each pair of tasks"
+    box = matrix(caption, "Gradient cosine of each pair", heads, rows)
     return figure("conflict-figure", "Mean over training, per pair of tasks", [_slider(marks), box])
 
 

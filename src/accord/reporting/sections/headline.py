@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from accord.reporting.html import Markup, bdi, el, join
+from accord.reporting.cover import cover, moment
+from accord.reporting.html import Markup, el
 from accord.reporting.numbers import finite, plural
 from accord.reporting.run import Run, sequence
 
@@ -13,13 +12,7 @@ SHOWN = 4
 
 def headline(run: Run) -> Markup:
     """Return the title block."""
-    return el(
-        "header",
-        el("p", "Accord report", [" · ", _when(run)] if _when(run) else None, class_="kicker"),
-        el("h1", bdi(run.name)),
-        el("p", join(_facts(run), " · "), class_="facts"),
-        class_="headline",
-    )
+    return cover("report", run.name, moment(run.metrics.get("created")), _facts(run))
 
 
 def warnings(run: Run) -> Markup | None:
@@ -35,14 +28,6 @@ def warnings(run: Run) -> Markup | None:
     more = el("ul", [el("li", text) for text in rest])
     folded = el("details", el("summary", f"{len(rest)} more"), more) if rest else None
     return el("section", title, first, folded, id="warnings", class_="warnings", aria_labelledby="warnings-title")
-
-
-def _when(run: Run) -> Markup | None:
-    try:
-        moment = datetime.fromisoformat(str(run.metrics.get("created")))
-    except ValueError:
-        return None
-    return el("time", f"{moment.day} {moment:%B %Y, %H:%M}", datetime=moment.isoformat())
 
 
 def _facts(run: Run) -> list[object]:
