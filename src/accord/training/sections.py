@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from accord.errors import ConfigurationError
 from accord.training.spec import Spec
-from accord.training.strict import encode
+from accord.training.strict import encode, read_yaml, to_yaml
 
 
 def read_section(path: str | Path, section: str) -> tuple[Spec, dict[str, Any]]:
@@ -19,13 +17,7 @@ def read_section(path: str | Path, section: str) -> tuple[Spec, dict[str, Any]]:
     Raises:
         ConfigurationError: no such file, not YAML, or an unknown option.
     """
-    path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"no specification at {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
+    data = read_yaml(path)
     if not isinstance(data, Mapping):
         raise ConfigurationError(f"{path} must be a mapping of options, not {data!r}")
     own = data.get(section) or {}
@@ -36,4 +28,4 @@ def read_section(path: str | Path, section: str) -> tuple[Spec, dict[str, Any]]:
 
 def section_yaml(spec: Spec, section: str, options: Any) -> str:
     """Return both as :func:`read_section` reads them, defaults included; ``options`` is a dataclass."""
-    return yaml.safe_dump({section: encode(options), **encode(spec)}, sort_keys=False, allow_unicode=True)
+    return to_yaml({section: options, **encode(spec)})

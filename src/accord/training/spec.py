@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from accord.engines._registry import find_engine
 from accord.errors import ConfigurationError, suggest
 from accord.registry import check_params, find
 from accord.tasks import Task
 from accord.training.samplers import check_sampling
-from accord.training.strict import decode, encode
+from accord.training.strict import decode, encode, read_yaml, to_yaml
 
 VERSION = 1
 IN_MEMORY = "<in memory>"
@@ -217,19 +215,12 @@ class Spec:
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Spec:
-        """Read a YAML file. Only plain data is accepted: no tag can construct an object."""
-        path = Path(path)
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigurationError(f"no specification at {path}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
-        return cls.from_dict(data)
+        """Read a YAML file; see :func:`accord.training.strict.read_yaml` and :meth:`from_dict` for the errors."""
+        return cls.from_dict(read_yaml(path))
 
     def to_yaml(self) -> str:
         """Return the complete specification, defaults included."""
-        return yaml.safe_dump(encode(self), sort_keys=False, allow_unicode=True)
+        return to_yaml(self)
 
     def override(self, changes: Mapping[str, Any]) -> Spec:
         """Return a copy with dotted options replaced, e.g. ``{"training.learning_rate": 3e-4}``."""

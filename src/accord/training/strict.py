@@ -1,4 +1,4 @@
-"""Frozen dataclasses from plain mappings: every unknown key and wrong type is an error that names its path."""
+"""Frozen dataclasses from plain mappings and YAML: every unknown key and wrong type is an error that names its path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
 
 from accord.errors import ConfigurationError, suggest
 
@@ -49,6 +52,26 @@ def encode(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [encode(item) for item in value]
     return value
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read a YAML file. Only plain data is accepted: no tag can construct an object.
+
+    Raises:
+        ConfigurationError: no such file, or not YAML.
+    """
+    path = Path(path)
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"no specification at {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
+
+
+def to_yaml(value: Any) -> str:
+    """Return a dataclass, or a mapping that holds some, as YAML in the order of its fields."""
+    return yaml.safe_dump(encode(value), sort_keys=False, allow_unicode=True)
 
 
 def _join(path: str, key: object) -> str:
