@@ -63,9 +63,9 @@ def _changed(section: Mapping[str, Any], changes: Mapping[str, Any], asked: Mapp
 
 def text(plan: Plan, front: FrontSpec) -> str:
     """Return the complete specification as YAML."""
-    from accord.steering.directory import front_yaml
+    from accord.training.sections import section_yaml
 
-    return front_yaml(plan.spec, front)
+    return section_yaml(plan.spec, "front", front)
 
 
 def write(plan: Plan, front: FrontSpec, path: Path) -> None:

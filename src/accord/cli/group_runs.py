@@ -54,8 +54,9 @@ def resolve(
         changes: dotted options that replace those of the specification; those of ``group`` too.
         asked: options of the section ``group``, which win over those of the specification.
     """
-    from accord.grouping import parse_group, read_specification
+    from accord.grouping import parse_group
     from accord.training import plan
+    from accord.training.sections import read_section
 
     rest = {key: value for key, value in changes.items() if not key.startswith("group.")}
     if Path(source).suffix.lower() not in (".yaml", ".yml"):
@@ -64,7 +65,7 @@ def resolve(
     elif targets:
         raise ConfigurationError(f"{source} names its tasks already: leave --targets out, or edit the file")
     else:
-        spec, section = read_specification(source)
+        spec, section = read_section(source, "group")
         planned = plan(_kept(source, "train"), spec=spec.override(rest), test=_kept(source, "test"))
     return planned, parse_group(changed(section, changes, asked))
 
@@ -94,7 +95,8 @@ def _kept(source: str, part: str) -> str | None:
 
 def text(plan: Plan, group: GroupSpec) -> str:
     """Return how many runs there would be, and the complete specification as YAML."""
-    from accord.grouping import GroupStudy, probe_jobs, to_yaml
+    from accord.grouping import GroupStudy, probe_jobs
+    from accord.training.sections import section_yaml
 
     study = GroupStudy(Path(), plan.spec, group)
     tasks, looks = len(study.names), len(probe_jobs(study))
@@ -102,7 +104,7 @@ def text(plan: Plan, group: GroupSpec) -> str:
     groups = f"up to {most} groups" if group.compute is None else f"groups for the compute of {group.compute:g} models"
     measured = f", then {group.seeds} seeds of these, random groups, all together and {tasks} single-task models"
     said = f"# {tasks} tasks: {looks} runs to look at them, {groups}{measured if group.measure else ''}"
-    return f"{said}\n{to_yaml(plan.spec, group)}"
+    return f"{said}\n{section_yaml(plan.spec, 'group', group)}"
 
 
 def execute(plan: Plan, group: GroupSpec, out: Path, *, jobs: int, resume: bool, progress: Bar | Lines) -> int:

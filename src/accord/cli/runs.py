@@ -131,8 +131,9 @@ def resolve_comparison(
         changes: dotted options that replace those of the specification; those of ``compare`` too.
         asked: options of the section ``compare``, which win over those of the specification.
     """
-    from accord.comparing import parse_compare, read_specification
+    from accord.comparing import parse_compare
     from accord.training import plan
+    from accord.training.sections import read_section
 
     own = {key.removeprefix("compare."): value for key, value in changes.items() if key.startswith("compare.")}
     rest = {key: value for key, value in changes.items() if not key.startswith("compare.")}
@@ -142,7 +143,7 @@ def resolve_comparison(
     elif targets:
         raise ConfigurationError(f"{source} names its tasks already: leave --targets out, or edit the file")
     else:
-        spec, compare = read_specification(source)
+        spec, compare = read_section(source, "compare")
         planned = plan(_kept(source, "train"), spec=spec.override(rest), test=_kept(source, "test"))
     compare = {**compare, **own, **asked}
     if "methods" not in compare:
@@ -158,13 +159,14 @@ def _kept(source: str, part: str) -> str | None:
 
 def show_comparison(plan: Plan, compare: CompareSpec) -> None:
     """Print how many runs of whom there would be, and the specification as YAML."""
-    from accord.comparing import Study, to_yaml
+    from accord.comparing import Study
+    from accord.training.sections import section_yaml
 
     study = Study.of(Path(), plan.spec, compare)
     each = compare.trials + compare.seeds
     print(f"{len(study.entrants)} entrants: {', '.join(entrant.name for entrant in study.entrants)}")
     print(f"{each} runs of each ({compare.trials} to tune, {compare.seeds} to test), {each * len(study.entrants)} runs")
-    print(f"\n{to_yaml(plan.spec, compare)}")
+    print(f"\n{section_yaml(plan.spec, 'compare', compare)}")
 
 
 def execute_comparison(

@@ -5,7 +5,7 @@ from accord.comparing.holm import holm
 from accord.comparing.ranks import Ranking, rank
 from accord.comparing.run import Outcome, run_study
 from accord.comparing.signed_rank import Posterior, signed_rank
-from accord.comparing.spec import CompareSpec, parse_compare, read_specification, to_yaml
+from accord.comparing.spec import CompareSpec, parse_compare
 from accord.comparing.study import Study, begin
 
 __all__ = [
@@ -19,8 +19,6 @@ __all__ = [
     "holm",
     "parse_compare",
     "rank",
-    "read_specification",
     "run_study",
     "signed_rank",
-    "to_yaml",
 ]

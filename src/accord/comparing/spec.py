@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from accord.comparing.ranges import Range, parse_range
 from accord.comparing.spaces import SPACES
 from accord.errors import ConfigurationError
 from accord.registry import check_params, find, snake
-from accord.training import Spec
-from accord.training.sections import read_section, section_yaml
 from accord.training.strict import decode
 
 ROOMS = ("weighting", "aggregation", "sharing", "sampling")
@@ -72,20 +69,6 @@ class CompareSpec:
         return {option: parse_range(value, f"compare.search.{method}.{option}") for option, value in given.items()}
 
 
-def read_specification(path: str | Path) -> tuple[Spec, dict[str, Any]]:
-    """Read a YAML file; return the specification of a run and the mapping under ``compare``, empty where there is none.
-
-    Raises:
-        ConfigurationError: no such file, not YAML, or an unknown option.
-    """
-    return read_section(path, "compare")
-
-
 def parse_compare(data: Mapping[str, Any]) -> CompareSpec:
     """Return the checked section ``compare``."""
     return decode(CompareSpec, data, "compare")
-
-
-def to_yaml(spec: Spec, compare: CompareSpec) -> str:
-    """Return both as :func:`read_specification` reads them, defaults included."""
-    return section_yaml(spec, "compare", compare)

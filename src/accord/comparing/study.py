@@ -13,7 +13,7 @@ import numpy as np
 from accord.comparing.entrants import Entrant, Trial, entrants
 from accord.comparing.pool import Runs
 from accord.comparing.records import Job, Ledger
-from accord.comparing.spec import CompareSpec, parse_compare, read_specification, to_yaml
+from accord.comparing.spec import CompareSpec, parse_compare
 from accord.data import Table, write_parquet
 from accord.errors import ConfigurationError, RunError
 from accord.training import Plan, Spec
@@ -22,6 +22,7 @@ from accord.training.files import write_text
 from accord.training.interrupt import Stop
 from accord.training.prepare import Prepared, open_source
 from accord.training.same_table import same_table
+from accord.training.sections import read_section, section_yaml
 from accord.training.spec import IN_MEMORY
 from accord.training.strict import encode
 
@@ -55,7 +56,7 @@ class Study:
         Raises:
             ConfigurationError: there is none, or it is no longer a valid one.
         """
-        spec, compare = read_specification(directory / YAML)
+        spec, compare = read_section(directory / YAML, "compare")
         return cls.of(directory, spec, parse_compare(compare))
 
     @classmethod
@@ -129,7 +130,7 @@ def begin(plan: Plan, compare: CompareSpec, out: Path, *, resume: bool) -> Study
     else:
         if plan.spec.data.source == IN_MEMORY:
             keep_table(plan.table, out)
-        write_text(existing, to_yaml(plan.spec, compare))
+        write_text(existing, section_yaml(plan.spec, "compare", compare))
     same_table(out, out / TABLE, study.table())
     return study
 

@@ -17,7 +17,7 @@ from accord.grouping.pg_fed import PGFed
 from accord.grouping.rsa import RSA
 from accord.grouping.run import Outcome, probe_jobs, run_study
 from accord.grouping.shuffled import shuffled
-from accord.grouping.spec import GroupSpec, parse_group, read_specification, to_yaml
+from accord.grouping.spec import GroupSpec, parse_group
 from accord.grouping.spectral import Spectral
 from accord.grouping.study import GroupStudy, begin
 from accord.grouping.task_selection import TaskSelection
@@ -50,8 +50,6 @@ __all__ = [
     "lookahead",
     "parse_group",
     "probe_jobs",
-    "read_specification",
     "run_study",
     "shuffled",
-    "to_yaml",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from accord.errors import ConfigurationError, suggest
@@ -13,8 +12,6 @@ from accord.grouping.affinity import Affinity
 from accord.grouping.branch_and_bound import MOST_TASKS
 from accord.grouping.partition import Partitioner
 from accord.registry import build, check_params, find, registered, snake
-from accord.training import Spec
-from accord.training.sections import read_section, section_yaml
 from accord.training.strict import decode
 
 AUTO = "auto"
@@ -97,20 +94,6 @@ def pick(name: str, base: type) -> type:
     return found
 
 
-def read_specification(path: str | Path) -> tuple[Spec, dict[str, Any]]:
-    """Read a YAML file; return the specification of a run and the mapping under ``group``, empty where there is none.
-
-    Raises:
-        ConfigurationError: no such file, not YAML, or an unknown option.
-    """
-    return read_section(path, "group")
-
-
 def parse_group(data: Mapping[str, Any]) -> GroupSpec:
     """Return the checked section ``group``."""
     return decode(GroupSpec, data, "group")
-
-
-def to_yaml(spec: Spec, group: GroupSpec) -> str:
-    """Return both as :func:`read_specification` reads them, defaults included."""
-    return section_yaml(spec, "group", group)

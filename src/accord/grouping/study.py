@@ -13,13 +13,14 @@ from accord.comparing.records import Job, Ledger
 from accord.comparing.study import IMMATERIAL, TABLE, keep_table, kept_table
 from accord.errors import ConfigurationError, RunError
 from accord.grouping.members import key_of, tasks_of
-from accord.grouping.spec import GroupSpec, parse_group, read_specification, to_yaml
+from accord.grouping.spec import GroupSpec, parse_group
 from accord.training import Plan, Spec
 from accord.training.environment import pick_device
 from accord.training.files import write_text
 from accord.training.interrupt import Stop
 from accord.training.prepare import Prepared
 from accord.training.same_table import same_table
+from accord.training.sections import read_section, section_yaml
 from accord.training.spec import IN_MEMORY
 from accord.training.strict import encode
 
@@ -49,7 +50,7 @@ class GroupStudy:
         Raises:
             ConfigurationError: there is none, or it is no longer a valid one.
         """
-        spec, group = read_specification(directory / YAML)
+        spec, group = read_section(directory / YAML, "group")
         return cls(directory, spec, parse_group(group))
 
     def __post_init__(self) -> None:
@@ -161,6 +162,6 @@ def begin(plan: Plan, group: GroupSpec, out: Path, *, resume: bool) -> GroupStud
         )
     elif plan.spec.data.source == IN_MEMORY:
         keep_table(plan.table, out)
-    write_text(existing, to_yaml(plan.spec, group))
+    write_text(existing, section_yaml(plan.spec, "group", group))
     same_table(out, out / TABLE, study.table())
     return study

@@ -30,11 +30,6 @@ def read_front(path: Path) -> tuple[Spec, FrontSpec]:
     return spec, parse_front(options)
 
 
-def front_yaml(spec: Spec, front: FrontSpec) -> str:
-    """Return both as :func:`read_front` reads them, defaults included."""
-    return section_yaml(spec, "front", front)
-
-
 def claim(directory: Path, spec: Spec, front: FrontSpec, *, resume: bool) -> None:
     """Make ``directory`` that of this front, or with ``resume`` see that it is.
 
@@ -54,4 +49,4 @@ def claim(directory: Path, spec: Spec, front: FrontSpec, *, resume: bool) -> Non
         )
     with writing(directory / CHECKPOINTS):
         (directory / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    write_text(existing, front_yaml(spec, front))
+    write_text(existing, section_yaml(spec, "front", front))

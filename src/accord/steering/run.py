@@ -12,7 +12,7 @@ import torch
 
 from accord.errors import ConfigurationError
 from accord.pareto.hypervolume import volume
-from accord.steering.directory import CHECKPOINTS, FEATURES, HISTORY, RESULTS, ROWS, claim, front_yaml
+from accord.steering.directory import CHECKPOINTS, FEATURES, HISTORY, RESULTS, ROWS, claim
 from accord.steering.grid import preference_grid
 from accord.steering.hypervolumes import no_skill
 from accord.steering.network import Blueprint
@@ -28,6 +28,7 @@ from accord.training.interrupt import Stop, listening
 from accord.training.member import Context
 from accord.training.prepare import Prepared, prepare
 from accord.training.same_table import same_table
+from accord.training.sections import section_yaml
 from accord.training.trackers import check_trackers, open_trackers
 from accord.training.trained import write_features
 
@@ -94,7 +95,7 @@ def run_front(
         progress.say(f"Note: {note}")
     write_features(directory / FEATURES, plan.schema, prepared.feature_encoder, prepared.objectives)
     history = History.load(directory / HISTORY)
-    history.mirrors = open_trackers(mirrors, directory, {"spec": front_yaml(spec, front)})
+    history.mirrors = open_trackers(mirrors, directory, {"spec": section_yaml(spec, "front", front)})
     try:
         with listening() as stop:
             field = _field(plan, front, directory, history, progress, stop, prepared)
