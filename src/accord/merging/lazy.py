@@ -100,8 +100,3 @@ class LazyTensor(ABC):
 def as_tensor(lazy: LazyTensor) -> Tensor:
     """Return ``lazy`` under the type that mappings of tensors have."""
     return cast(Tensor, lazy)
-
-
-def is_lazy(tensor: object) -> bool:
-    """Return whether slices of ``tensor`` are worked out."""
-    return isinstance(tensor, LazyTensor)

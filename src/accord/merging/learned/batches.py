@@ -39,12 +39,6 @@ def labels_of(batch: Any, task: str) -> Tensor:
     raise DataError(f"the batches of {task!r} have no labels: give (inputs, labels), or a mapping with 'labels'")
 
 
-def size_of(batch: Any) -> int:
-    """Return the number of samples."""
-    first = next(iter(batch.values())) if isinstance(batch, Mapping) else batch
-    return len(first[0] if isinstance(first, tuple | list) else first)
-
-
 def logits_of(output: Any) -> Tensor:
     """Return the tensor of an output: itself, or its ``logits``.
 

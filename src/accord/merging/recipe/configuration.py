@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accord.merging.recipe.inputs import Model
-from accord.merging.recipe.layers import stacks
 
 # What architectures call their number of layers.
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers")
@@ -63,11 +62,6 @@ def layers_told(config: Mapping[str, Any]) -> int | None:
             if isinstance(part.get(key), int):
                 return part[key]
     return None
-
-
-def layer_count(names: Sequence[str]) -> int:
-    """Return the layers of the deepest stack."""
-    return max(stacks(names).values(), default=0)
 
 
 def as_bytes(config: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from accord.errors import ConfigurationError, suggest
-from accord.merging.recipe.reference import Reference, parse_reference
+from accord.merging.recipe.reference import parse_reference
 from accord.merging.recipe.schema import Recipe, Slice, Source, Tokenizer
 from accord.merging.recipe.tokens import parse_tokenizer
 
@@ -218,9 +218,3 @@ def _whole(key: str, value: Any, least: int) -> int | None:
     if value is not None and (type(value) is not int or value < least):
         raise ConfigurationError(f"{key} is a whole number of {least} or more; got {value!r}")
     return value
-
-
-def references_in(recipes: Sequence[Recipe]) -> list[Reference]:
-    """Return every model of several recipes that is none of their own results."""
-    own = {recipe.name for recipe in recipes if recipe.name is not None}
-    return list(dict.fromkeys(r for recipe in recipes for r in recipe.references() if r.path not in own))
