@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from torch import nn, tensor
 
-from accord.errors import ConfigurationError
+from accord.errors import ConfigurationError, DataError
 from accord.merging import LogitDifference, logit_arithmetic, logit_difference
 
 
@@ -50,5 +50,7 @@ def test_a_module_with_an_assistant() -> None:
     assert {name.split(".")[0] for name in edited.state_dict()} == {"model", "assistant"}
     with pytest.raises(ConfigurationError, match=r"predicts \[2, 4\] and its assistant \[2, 5\]"):
         LogitDifference(model, nn.Linear(3, 5))(inputs)
+    with pytest.raises(DataError, match="returned tuple, neither a tensor nor"):
+        LogitDifference(nn.GRU(3, 4), assistant)(inputs)
     with pytest.raises(ConfigurationError, match="floor must lie"):
         LogitDifference(model, assistant, floor=1.0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from accord.errors import ConfigurationError
+from accord.merging.learned.batches import logits_of
 from accord.method import Method
 
 
@@ -50,9 +51,13 @@ class LogitDifference(nn.Module):
         self.floor = floor
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Return log-probabilities ``[..., classes]``; -inf for what is filtered."""
-        own = _tensor(self.model(*args, **kwargs)).log_softmax(dim=-1)
-        other = _tensor(self.assistant(*args, **kwargs)).log_softmax(dim=-1)
+        """Return log-probabilities ``[..., classes]``; -inf for what is filtered.
+
+        Raises:
+            DataError: a module gives out neither a tensor nor something with ``.logits``.
+        """
+        own = logits_of(self.model(*args, **kwargs)).log_softmax(dim=-1)
+        other = logits_of(self.assistant(*args, **kwargs)).log_softmax(dim=-1)
         return logit_difference(own, other, self.strength, self.floor)
 
 
@@ -93,7 +98,3 @@ def logit_arithmetic(base: Tensor, plus: Sequence[Tensor] = (), minus: Sequence[
     for logits in minus:
         total = total - logits.log_softmax(dim=-1)
     return total.log_softmax(dim=-1)
-
-
-def _tensor(output: Any) -> Tensor:
-    return output if isinstance(output, Tensor) else output.logits
