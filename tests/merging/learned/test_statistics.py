@@ -72,11 +72,14 @@ def test_keywords_and_frozen_parameters() -> None:
             super().__init__()
             self.inner = linear([[0.0, 0.0], [0.0, 0.0]])
 
-        def forward(self, pixels: Tensor) -> Any:
-            return type("Output", (), {"logits": self.inner(pixels)})()
+        def forward(self, pixels: Tensor, factor: float = 1.0) -> Any:
+            return type("Output", (), {"logits": factor * self.inner(pixels)})()
 
-    found = fisher_information(Named(), [{"pixels": tensor([[1.0, 2.0]]), "labels": tensor([0])}])
-    assert found["inner.weight"].tolist() == [[0.25, 1.0], [0.25, 1.0]]
+    batch = {"pixels": tensor([[1.0, 2.0]]), "labels": tensor([0])}
+    assert fisher_information(Named(), [batch])["inner.weight"].tolist() == [[0.25, 1.0], [0.25, 1.0]]
+    # What is no tensor is the same for every sample.
+    doubled = fisher_information(Named(), [{**batch, "factor": 2.0}])
+    assert doubled.samples == 1 and doubled["inner.weight"].tolist() == [[1.0, 4.0], [1.0, 4.0]]
 
 
 def test_statistics_are_files(tmp_path: Path) -> None:

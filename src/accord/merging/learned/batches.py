@@ -13,15 +13,21 @@ Batches = Mapping[str, Iterable[Any]]
 LABELS = ("labels", "label", "targets", "target", "y")
 
 
-def call_with(module: Callable[..., Any], batch: Any) -> Any:
-    """Return ``module``'s output for the inputs of a batch.
+def inputs_of(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional and the keyword arguments that a batch gives a module.
 
     A batch is a tensor; a tuple or list whose first element is the input and whose last may be the labels; or a
     mapping of keyword arguments, where labels have one of the names in :data:`LABELS` and are not passed on.
     """
     if isinstance(batch, Mapping):
-        return module(**{key: value for key, value in batch.items() if key not in LABELS})
-    return module(batch[0] if isinstance(batch, tuple | list) else batch)
+        return (), {key: value for key, value in batch.items() if key not in LABELS}
+    return (batch[0] if isinstance(batch, tuple | list) else batch,), {}
+
+
+def call_with(module: Callable[..., Any], batch: Any) -> Any:
+    """Return ``module``'s output for the inputs of a batch."""
+    args, named = inputs_of(batch)
+    return module(*args, **named)
 
 
 def labels_of(batch: Any, task: str) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from accord.errors import ConfigurationError, DataError
-from accord.merging.learned.batches import call_with, labels_of, logits_of
+from accord.merging.learned.batches import call_with, inputs_of, labels_of, logits_of
 from accord.merging.learned.experts import evaluating
 from accord.merging.learned.statistics import Statistics
 
@@ -49,9 +49,11 @@ def fisher_information(
     count = 0
     with evaluating({"model": model}):
         for batch in batches:
-            for inputs, classes, probabilities in _questions(model, batch, labels, generator):
-                _add(model, weights, inputs, classes, probabilities, chunk, total)
-            count += len(next(iter(_tensors(batch))))
+            samples = 0
+            for classes, probabilities in _questions(model, batch, labels, generator):
+                _add(model, weights, batch, classes, probabilities, chunk, total)
+                samples = len(classes)
+            count += samples
     if not count:
         raise DataError("there are no batches to take the Fisher information from")
     return Statistics("fisher", count, {name: value / count for name, value in total.items()})
@@ -59,11 +61,11 @@ def fisher_information(
 
 def _questions(
     model: nn.Module, batch: Any, labels: str, generator: torch.Generator | None
-) -> Iterator[tuple[Any, Tensor, Tensor]]:
-    """Yield inputs, a class for each sample, and its weight."""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield a class for each sample, and its weight."""
     if labels == "given":
         asked = labels_of(batch, "model")
-        yield batch, asked, torch.ones(len(asked), device=asked.device)
+        yield asked, torch.ones(len(asked), device=asked.device)
         return
     with torch.no_grad():
         probabilities = logits_of(call_with(model, batch)).softmax(dim=-1)
@@ -71,43 +73,33 @@ def _questions(
         raise DataError(f"the model must predict logits [N, classes]; it gave {list(probabilities.shape)}")
     if labels == "sampled":
         drawn = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
-        yield batch, drawn, torch.ones_like(probabilities[:, 0])
+        yield drawn, torch.ones_like(probabilities[:, 0])
         return
     for place in range(probabilities.shape[1]):
         chosen = probabilities[:, place]
-        yield batch, torch.full_like(chosen, place, dtype=torch.long), chosen
+        yield torch.full_like(chosen, place, dtype=torch.long), chosen
 
 
 def _add(
     model: nn.Module, weights: Mapping[str, Tensor], batch: Any, classes: Tensor, probabilities: Tensor, chunk: int,
     total: dict[str, Tensor],
 ) -> None:  # fmt: skip
-    def score(values: dict[str, Tensor], sample: Any, label: Tensor) -> Tensor:
-        lone = _mapped(sample, lambda tensor: tensor[None])
-        output = call_with(lambda *args, **named: functional_call(model, values, args, named), lone)
+    args, named = inputs_of(batch)
+    inputs = [*args, *named.values()]
+    places = [place for place, value in enumerate(inputs) if isinstance(value, Tensor)]
+
+    def score(values: dict[str, Tensor], sample: list[Tensor], label: Tensor) -> Tensor:
+        lone = list(inputs)
+        for place, tensor in zip(places, sample, strict=True):
+            lone[place] = tensor[None]
+        keywords = dict(zip(named, lone[len(args) :], strict=True))
+        output = functional_call(model, values, tuple(lone[: len(args)]), keywords)
         return logits_of(output)[0].log_softmax(dim=-1).gather(0, label[None])[0]
 
     slopes = vmap(grad(score), in_dims=(None, 0, 0), randomness="different")
     for start in range(0, len(classes), chunk):
         part = slice(start, start + chunk)
-        found = slopes(dict(weights), _mapped(_inputs(batch), lambda t, part=part: t[part]), classes[part])
+        found = slopes(dict(weights), [inputs[place][part] for place in places], classes[part])
         for name, slope in found.items():
             share = probabilities[part].reshape(-1, *[1] * (slope.dim() - 1)).to(slope)
             total[name] += (share * slope.square()).sum(dim=0)
-
-
-def _inputs(batch: Any) -> Any:
-    if isinstance(batch, Mapping):
-        return {key: value for key, value in batch.items() if isinstance(value, Tensor)}
-    return batch[0] if isinstance(batch, tuple | list) else batch
-
-
-def _mapped(batch: Any, change: Any) -> Any:
-    if isinstance(batch, Mapping):
-        return {key: change(value) for key, value in batch.items()}
-    return change(batch)
-
-
-def _tensors(batch: Any) -> Iterator[Tensor]:
-    inputs = _inputs(batch)
-    yield from inputs.values() if isinstance(inputs, Mapping) else [inputs]
