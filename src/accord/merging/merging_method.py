@@ -91,8 +91,13 @@ class MergingMethod(ABC):
         return merge_in_memory(self, base, models, rules)
 
     def __repr__(self) -> str:
-        options = (f"{key}={getattr(self, key)!r}" for key in inspect.signature(type(self)).parameters)
-        return f"{type(self).__name__}({', '.join(options)})"
+        return described(self)
+
+
+def described(method: object) -> str:
+    """Return how a method would be built again: its class and the options it holds under their own names."""
+    options = (f"{key}={getattr(method, key)!r}" for key in inspect.signature(type(method)).parameters)
+    return f"{type(method).__name__}({', '.join(options)})"
 
 
 def per_model(values: Sequence[float] | float | None, models: int, default: float, option: str) -> list[float]:

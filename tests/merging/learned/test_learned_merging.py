@@ -349,3 +349,9 @@ def test_labels_are_asked_for_where_they_are_needed() -> None:
 
 def _entropy(logits: Tensor) -> float:
     return float(torch.distributions.Categorical(logits=logits.detach()).entropy().mean())
+
+
+@pytest.mark.parametrize("method", QUICK.values(), ids=QUICK)
+def test_a_method_says_how_to_build_it_again(method: LearnedMerging) -> None:
+    again = eval(repr(method), {cls.__name__: cls for cls in type(method).__mro__})
+    assert vars(again) == vars(method) and repr(again) == repr(method)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from accord.errors import ConfigurationError
 from accord.merging.learned.batches import Batches, check_tasks
 from accord.merging.learned.experts import Experts, State, evaluating, gather
+from accord.merging.merging_method import described
 from accord.method import Method
 
 
@@ -80,8 +80,7 @@ class LearnedMerging(ABC):
             return self.fit(found, batches, torch.Generator().manual_seed(seed))
 
     def __repr__(self) -> str:
-        options = (f"{key}={getattr(self, key)!r}" for key in inspect.signature(type(self)).parameters)
-        return f"{type(self).__name__}({', '.join(options)})"
+        return described(self)
 
 
 def finish(experts: Experts, state: State, history: Tensor, coefficients: Tensor | None = None) -> Merged:
