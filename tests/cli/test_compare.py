@@ -40,6 +40,14 @@ def test_a_dry_run_prints_what_it_would_do(inside: Call, table: Path) -> None:
     assert "rate_factor: 3.0" in found.out
 
 
+def test_a_table_that_happens_to_lie_beside_the_specification_is_not_read(
+    inside: Call, table: Path, tmp_path: Path
+) -> None:
+    inside("fit", table, "--targets", "bought,price", "--dry-run", "--write-spec", "compare.yaml")
+    (tmp_path / "train.parquet").write_bytes(b"another table")
+    inside("compare", "compare.yaml", "--methods", "cagrad", "--dry-run")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

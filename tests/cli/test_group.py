@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Result
 
-from accord.cli.group_runs import changed, parse_budget
+from accord.cli.group_runs import parse_budget
 from accord.errors import ConfigurationError
 
 SMALL = ("--epochs", "1", "--batch-size", "64", "--set", "evaluation.resamples=50", "--threads", "1")
@@ -79,10 +79,3 @@ def test_budgets_are_groups_or_compute() -> None:
     for text in ("x", "-1", "2.5", "1e3x", ""):
         with pytest.raises(ConfigurationError, match="neither"):
             parse_budget(text)
-
-
-def test_options_belong_to_the_method_they_were_given_for() -> None:
-    before = {"affinity": "lasso_relevance", "affinity_options": {"penalty": 0.2}, "seeds": 2}
-    assert changed(before, {"group.seeds": 4}, {}) == {**before, "seeds": 4}
-    assert changed(before, {}, {"affinity": "rsa"})["affinity_options"] == {}
-    assert changed(before, {"group.affinity_options.penalty": 0.5}, {})["affinity_options"] == {"penalty": 0.5}

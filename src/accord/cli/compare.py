@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
-from accord.cli import runs
+from accord.cli import compare_runs
 from accord.cli.progress import make_progress
-from accord.cli.words import free_directory, parse_settings, split_names
+from accord.cli.resolve import collect, unfinished
+from accord.cli.words import free_directory, split_names
 
 EXAMPLES = """\
 Examples:
@@ -89,22 +90,17 @@ def compare(
         device: auto, cpu, cuda, cuda:1, mps.
         threads: CPU threads of each run; 0 divides the cores among the jobs.
     """
-    from accord.cli.fit import SHORTHANDS
     from accord.comparing import Crew
 
     crew = Crew(jobs, storage)
-    given = {name: value for name, value in locals().items() if value is not None}
-    changes = {key: given[name] for name, key in SHORTHANDS.items() if name in given and name != "seeds"}
-    changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
-    changes |= parse_settings(set_)
-    asked = {name: given[name] for name in ("trials", "seeds", "rope") if name in given}
+    changes, asked = collect(locals(), "trials", "seeds", "rope")
     if methods:
         asked["methods"] = split_names(methods)
     if resume and out is None:
-        source, out = runs.unfinished_comparison(source)
-    plan, compare_spec = runs.resolve_comparison(source, split_names(targets), changes, asked)
+        source, out = unfinished(source, "compare.yaml")
+    plan, compare_spec = compare_runs.resolve(source, split_names(targets), changes, asked)
     if dry_run:
-        runs.show_comparison(plan, compare_spec)
+        compare_runs.show(plan, compare_spec)
         return 0
     where = out or free_directory(f"compare-{Path(source).stem}")
-    return runs.execute_comparison(plan, compare_spec, where, crew, resume=resume, progress=make_progress())
+    return compare_runs.execute(plan, compare_spec, where, crew, resume=resume, progress=make_progress())

@@ -9,7 +9,8 @@ from cyclopts import App, Group, Parameter
 
 from accord.cli import runs
 from accord.cli.progress import make_progress
-from accord.cli.words import free_directory, parse_settings, split_names
+from accord.cli.resolve import collect, resolve, show, unfinished, write
+from accord.cli.words import free_directory, split_names
 
 EXAMPLES = """\
 Examples:
@@ -26,26 +27,6 @@ file with --query, the name of a data set of `accord data`, or a specification
 fit), metrics.json, history.parquet, model.safetensors and report.html.
 Ctrl-C stops training and still writes them; a run that was killed goes on with
 accord fit RUN --resume exactly where its last checkpoint stood."""
-
-# Options people use daily, and what each sets in the specification.
-SHORTHANDS = {
-    "query": "data.query",
-    "test": "data.test",
-    "split": "data.split.method",
-    "split_column": "data.split.column",
-    "sharing": "model.sharing",
-    "balancing": "balancing.method",
-    "engine": "balancing.engine",
-    "sampling": "sampling.method",
-    "conflict": "balancing.conflict",
-    "epochs": "training.epochs",
-    "batch_size": "training.batch_size",
-    "learning_rate": "training.learning_rate",
-    "device": "training.device",
-    "threads": "training.threads",
-    "seeds": "evaluation.seeds",
-    "seed": "seed",
-}
 
 # The help shows options in these panels, in this order.
 TABLE, METHOD, BUDGET, RUN = (
@@ -117,20 +98,15 @@ def fit(
         device: auto, cpu, cuda, cuda:1, mps.
         threads: CPU threads; 0 leaves PyTorch's own choice.
     """
-    given = {name: value for name, value in locals().items() if name in SHORTHANDS and value is not None}
-    changes = {SHORTHANDS[name]: value for name, value in given.items()}
-    if no_baselines:
-        changes["evaluation.baselines"] = False
-    changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
-    changes |= parse_settings(set_)
+    changes, _ = collect(locals())
     if resume and out is None:
-        source, out = runs.unfinished(source)
-
-    plan = runs.resolve(source, split_names(targets), changes)
+        source, out = unfinished(source, "spec.yaml")
+    plan = resolve(source, split_names(targets), changes)
+    text = plan.spec.to_yaml()
     if write_spec:
-        runs.write_spec(plan, write_spec)
+        write(text, write_spec)
     if dry_run:
-        runs.show(plan)
+        show(plan, text)
         return 0
     where = out or free_directory(source)
     return runs.execute(plan, where, resume=resume, progress=make_progress(), trackers=split_names(tracker))

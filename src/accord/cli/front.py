@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
-from accord.cli import front_runs, runs
+from accord.cli import front_runs
 from accord.cli.progress import make_progress
-from accord.cli.words import free_directory, parse_settings, split_names
+from accord.cli.resolve import collect, show, unfinished, write
+from accord.cli.words import free_directory, split_names
 
 EXAMPLES = """\
 Examples:
@@ -92,22 +93,15 @@ def front(
         device: auto, cpu, cuda, cuda:1, mps.
         threads: CPU threads; 0 leaves PyTorch's own choice.
     """
-    from accord.cli.fit import SHORTHANDS
-
-    given = {name: value for name, value in locals().items() if value is not None}
-    changes = {key: given[name] for name, key in SHORTHANDS.items() if name in given}
-    if no_baselines:
-        changes["evaluation.baselines"] = False
-    changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
-    changes |= parse_settings(set_)
-    asked = {name: given[name] for name in ("method", "points") if name in given}
+    changes, asked = collect(locals(), "method", "points")
     if resume and out is None:
-        source, out = front_runs.unfinished(source)
+        source, out = unfinished(source, "front.yaml")
     plan, front_spec = front_runs.resolve(source, split_names(targets), changes, asked)
+    text = front_runs.text(plan, front_spec)
     if write_spec:
-        front_runs.write(plan, front_spec, write_spec)
+        write(text, write_spec)
     if dry_run:
-        runs.show(plan, front_runs.text(plan, front_spec))
+        show(plan, text)
         return 0
     where = out or free_directory(f"front-{Path(source).stem}")
     return front_runs.execute(

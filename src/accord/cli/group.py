@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 
-from accord.cli import group_runs, runs
+from accord.cli import group_runs
 from accord.cli.progress import make_progress
-from accord.cli.words import free_directory, parse_settings, split_names
+from accord.cli.resolve import collect, show, unfinished
+from accord.cli.words import free_directory, split_names
 
 EXAMPLES = """\
 Examples:
@@ -95,20 +96,14 @@ def group(
         device: auto, cpu, cuda, cuda:1, mps.
         threads: CPU threads of each run; 0 divides the cores among the jobs.
     """
-    from accord.cli.fit import SHORTHANDS
-
-    given = {name: value for name, value in locals().items() if value is not None}
-    changes = {key: given[name] for name, key in SHORTHANDS.items() if name in given and name != "seeds"}
-    changes |= {f"data.columns.{name}": kind for name, kind in parse_settings(column, "--column").items()}
-    changes |= parse_settings(set_)
-    asked = {name: given[name] for name in ("affinity", "partitioner", "seeds", "merged") if name in given}
+    changes, asked = collect(locals(), "affinity", "partitioner", "seeds", "merged")
     asked |= group_runs.parse_budget(budget) if budget else {}
     asked |= {"measure": True} if measure else {}
     if resume and out is None:
-        source, out = group_runs.unfinished(source)
+        source, out = unfinished(source, "group.yaml")
     plan, group_spec = group_runs.resolve(source, split_names(targets), changes, asked)
     if dry_run:
-        runs.show(plan, group_runs.text(plan, group_spec))
+        show(plan, group_runs.text(plan, group_spec))
         return 0
     where = out or free_directory(f"group-{Path(source).stem}")
     return group_runs.execute(plan, group_spec, where, jobs=jobs, resume=resume, progress=make_progress())

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 INTERRUPTED = 130  # what shells expect of a command that Ctrl-C ended
+
+
+def interrupted(kept: str, out: Path, verb: str) -> int:
+    """Say that a person stopped ``verb``, what is kept in ``out`` and how to go on; return the exit code."""
+    print(f"accord: interrupted; {kept} in {out}. Go on with: accord {verb} {out} --resume", file=sys.stderr)
+    return INTERRUPTED
 
 
 def print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The keywords that functions such as ``accord.fit`` take for options of a specification."""
+"""The short names that functions such as ``accord.fit``, and the verbs of the command, have for options."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from accord.errors import ConfigurationError, suggest
 from accord.training.spec import EvaluationSpec, TrainingSpec
 
-# Where each keyword of ``fit`` lives in the specification.
-_SHORT = {
+# Where each keyword of ``accord.fit``, and each option of ``accord fit``, lives in the specification.
+SHORT = {
     "sharing": "model.sharing",
     "sharing_options": "model.options",
     "stem": "model.stem",
@@ -32,12 +32,12 @@ _SHORT = {
     **{f.name: f"evaluation.{f.name}" for f in fields(EvaluationSpec)},
 }
 
-_KEYWORDS = (*_SHORT, "tasks", "targets", "test", "text", "out", "resume", "trunk", "heads", "progress", "trackers")
+_KEYWORDS = (*SHORT, "tasks", "targets", "test", "text", "out", "resume", "trunk", "heads", "progress", "trackers")
 
 
 def changes_of(function: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return keyword options as dotted options of the specification; an unknown one is an error of ``function``."""
     for name in options:
-        if name not in _SHORT:
+        if name not in SHORT:
             raise ConfigurationError(f"{function} has no option {name!r}. {suggest(name, _KEYWORDS)}")
-    return {_SHORT[name]: value for name, value in options.items()}
+    return {SHORT[name]: value for name, value in options.items()}
