@@ -31,8 +31,9 @@ class AutomatedCurriculum(ExponentialWeights):
         memory: how many rewards, drawn evenly from all so far, the quantiles are taken over; at least 2.
         seed: of the draws.
 
-    Source: Graves et al., Automated Curriculum Learning for Neural Networks, 2017 (rate 0.001, explore 0.05, beta 0).
-    The size of the reservoir is ours; until two different rewards are known, rewards count as 0.
+    Source: Graves et al., Automated Curriculum Learning for Neural Networks, 2017 (rate 0.001, explore 0.05, and beta,
+    which is added to every reward before it is divided by ``p``, 0). Two independent ports have the same update. The
+    size of the reservoir is ours; until two different rewards are known, rewards count as 0.
     """
 
     method: ClassVar[Method] = Method(

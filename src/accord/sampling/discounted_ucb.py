@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from accord.errors import ConfigurationError
 from accord.method import Method
-from accord.sampling.bandit import Bandit
-from accord.sampling.ucb import confidence_bounds, highest
+from accord.sampling.upper_confidence import UpperConfidence
 
 
-class DiscountedUCB(Bandit):
+class DiscountedUCB(UpperConfidence):
     """UCB for means that change: sums and counts fade by ``discount`` with every reward.
 
     Chooses the highest ``mean_k + 2 sqrt(exploration ln n / n_k)`` over discounted sums, where ``n = sum n_k`` is at
@@ -30,8 +25,10 @@ class DiscountedUCB(Bandit):
         exploration: above 1/2 for the bound on the regret.
         seed: unused by the choice; part of every sampler's state.
 
-    Source: Garivier and Moulines, On Upper-Confidence Bound Policies for Switching Bandit Problems, 2011 (D-UCB;
-    exploration 0.6 in its experiments; its discount there, 0.9965, is the rule above for one or two changes in 10,000).
+    Source: Garivier and Moulines, On Upper-Confidence Bound Policies for Switching Bandit Problems, 2011 (D-UCB; its
+    padding is ``2 B sqrt(xi ln n / n_k)`` for rewards in [0, B], here with B = 1 and ``exploration`` for ``xi``). The
+    default discount is the rule above for two changes in 10,000 draws. SMPyBandits pads by
+    ``sqrt(alpha ln n / (2 n_k))``, which with its default alpha of 1 is half of what the bound on the regret asks for.
     """
 
     method: ClassVar[Method] = Method(
@@ -43,35 +40,14 @@ class DiscountedUCB(Bandit):
         cost="O(T)",
         catalogue=(188,),
     )
-    sums: Tensor
-    counts: Tensor
-    waiting: Tensor
 
     def __init__(self, tasks: int, discount: float = 0.9965, exploration: float = 0.6, seed: int = 0) -> None:
-        super().__init__(tasks, seed)
         if not 0.0 < discount < 1.0 or not exploration > 0.0:
             raise ConfigurationError(
                 f"needs a discount between 0 and 1 and exploration above 0; got {discount} and {exploration}"
             )
-        self.discount = discount
+        super().__init__(tasks, discount, 4.0 * exploration, seed)
         self.exploration = exploration
-        self.register_buffer("sums", torch.zeros(tasks, dtype=torch.float64))
-        self.register_buffer("counts", torch.zeros(tasks, dtype=torch.float64))
-        self.register_buffer("waiting", torch.zeros(tasks, dtype=torch.int64))
-
-    def bounds(self) -> Tensor:
-        """Return the upper confidence bounds ``[T]``, infinite for tasks without a reward."""
-        return confidence_bounds(self.sums, self.counts, 4.0 * self.exploration)
-
-    def choose(self, generator: np.random.Generator) -> int:  # noqa: ARG002 - the choice is not random
-        task = highest(self.bounds(), self.waiting)
-        self.waiting[task] += 1
-        return task
-
-    def reward(self, rewards: np.ndarray, heard: np.ndarray) -> None:
-        for buffer, news in ((self.sums, np.where(heard, rewards, 0.0)), (self.counts, heard)):
-            buffer.mul_(self.discount).add_(torch.from_numpy(news.astype(np.float64)))
-        self.waiting.numpy()[heard] = 0
 
     def extra_repr(self) -> str:
         return f"tasks={self.tasks}, discount={self.discount}, exploration={self.exploration}"
