@@ -195,15 +195,7 @@ def test_planted_groups_are_proposed(affinity: str, tmp_path: Path) -> None:
 
 
 def trainer_of(spec: Spec, prepared: Prepared, folder: Path, stop: Stop):
-    context = Context(
-        spec,
-        folder,
-        History(),
-        Silent(),
-        stop,
-        torch.device("cpu"),
-        lambda of, seed: build_model(spec, of.feature_encoder.layout, of.objectives, seed=seed),
-    )
+    context = Context(spec, folder, History(), Silent(), stop, torch.device("cpu"))
     return make_trainer(context, prepared, ("probe", 0), folder / "state.safetensors")
 
 

@@ -18,7 +18,6 @@ import accord
 from accord.data import read_parquet
 from accord.errors import ConfigurationError, DataError
 from accord.training import History, Silent, plan, run
-from accord.training.build import build_model
 from accord.training.feed import Rows, values
 from accord.training.interrupt import Stop
 from accord.training.loop import Trainer
@@ -49,11 +48,7 @@ def three_sources(rows: int = 600) -> dict[str, Any]:
 def trainer(tmp_path: Path, **options: Any) -> Trainer:
     planned = plan(three_sources(), targets=TARGETS, options={**FAST, **options})
     prepared = prepare(planned.spec, planned.table)
-
-    def build(of: Any, seed: int) -> Any:
-        return build_model(planned.spec, of.feature_encoder.layout, of.objectives, seed=seed)
-
-    context = Context(planned.spec, tmp_path, History(), Silent(), Stop(), torch.device("cpu"), build)
+    context = Context(planned.spec, tmp_path, History(), Silent(), Stop(), torch.device("cpu"))
     return make_trainer(context, prepared, ("joint", 0), tmp_path / "checkpoint.safetensors")[0]
 
 

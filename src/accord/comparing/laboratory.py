@@ -13,7 +13,6 @@ from accord.comparing.records import Job, Ledger, Record
 from accord.comparing.study import Study
 from accord.errors import RunError
 from accord.training import History, Silent, Spec
-from accord.training.build import build_model
 from accord.training.checkpoint import load_checkpoint
 from accord.training.environment import pick_device
 from accord.training.evaluate import predict, score, validation_metrics
@@ -67,7 +66,8 @@ class Laboratory:
         drop_damaged(checkpoint)
         reset_peak(self.device)
         began = time.monotonic()
-        trainer, problem = make_trainer(self._context(spec, unfinished), prepared, (job.entrant, spec.seed), checkpoint)
+        context = Context(spec, unfinished, History(), Silent(), self.stop, self.device)
+        trainer, problem = make_trainer(context, prepared, (job.entrant, spec.seed), checkpoint)
         outcome = trainer.train()
         if outcome.interrupted:
             return False
@@ -95,12 +95,6 @@ class Laboratory:
     def _judge(self, prepared: Prepared, predictions: list) -> dict[str, dict[str, float]]:
         targets = [target.take(prepared.parts["test"]) for target in prepared.targets]
         return score(prepared.objectives, predictions, targets)
-
-    def _context(self, spec: Spec, directory: Path) -> Context:
-        def build(of: Prepared, seed: int) -> torch.nn.Module:
-            return build_model(spec, of.feature_encoder.layout, of.objectives, seed=seed)
-
-        return Context(spec, directory, History(), Silent(), self.stop, self.device, build)  # type: ignore[arg-type]
 
 
 def parameters(problem: Problem) -> int:

@@ -72,7 +72,8 @@ class Laboratory:
         drop_damaged(checkpoint)
         reset_peak(self.device)
         began = time.monotonic()
-        trainer, problem = make_trainer(self._context(spec, unfinished), prepared, (job.entrant, spec.seed), checkpoint)
+        context = Context(spec, unfinished, History(), Silent(), self.stop, self.device)
+        trainer, problem = make_trainer(context, prepared, (job.entrant, spec.seed), checkpoint)
         if job.entrant.startswith("split"):
             adopt(problem.model, self._merged(job), tasks)
         watch = self._watch(job, trainer)
@@ -134,9 +135,3 @@ class Laboratory:
         joint = build_model(spec, self.prepared.feature_encoder.layout, self.prepared.objectives, seed=spec.seed)
         joint.load_state_dict(read_tensors(self._weights(job))[0])
         return joint.to(self.device)
-
-    def _context(self, spec: Spec, directory: Path) -> Context:
-        def build(of: Prepared, seed: int) -> torch.nn.Module:
-            return build_model(spec, of.feature_encoder.layout, of.objectives, seed=seed)
-
-        return Context(spec, directory, History(), Silent(), self.stop, self.device, build)  # type: ignore[arg-type]

@@ -21,7 +21,6 @@ from accord.steering.rows import Rows, choose_rows
 from accord.steering.spec import FrontSpec
 from accord.steering.train import Field, Trained, models_of, train_seed
 from accord.training import History, Plan, Progress, Silent
-from accord.training.build import build_model
 from accord.training.environment import pick_device
 from accord.training.files import write_json
 from accord.training.interrupt import Stop, listening
@@ -116,11 +115,7 @@ def _field(
     prepared: Prepared,
 ) -> Field:
     spec = plan.spec
-
-    def build(of: Prepared, seed: int) -> Any:
-        return build_model(spec, of.feature_encoder.layout, of.objectives, seed=seed)
-
-    context = Context(spec, directory, history, progress, stop, pick_device(spec.training.device), build)
+    context = Context(spec, directory, history, progress, stop, pick_device(spec.training.device))
     blueprint = Blueprint(spec, front, prepared.feature_encoder.layout, prepared.objectives)
     tasks = len(prepared.targets)
     rows = choose_rows(prepared.parts["validation"], prepared.targets, spec.data.split.seed)

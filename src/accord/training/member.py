@@ -16,6 +16,7 @@ from accord.balancer import Balancer
 from accord.registry import build, find
 from accord.sharing import MultiTaskModel
 from accord.tasks import Task
+from accord.training.build import ModelParts, build_model
 from accord.training.environment import peak_memory_mb
 from accord.training.evaluate import predict
 from accord.training.feed import Feed
@@ -30,7 +31,6 @@ from accord.training.sampled import Sampled, pools_of
 from accord.training.samplers import make_sampler
 from accord.training.spec import Spec
 
-ModelBuilder = Callable[[Prepared, int], MultiTaskModel]
 BalancerBuilder = Callable[[Spec, Sequence[Task], int], Balancer]
 
 
@@ -39,6 +39,7 @@ class Context:
     """What all models of a run have in common.
 
     Attributes:
+        parts: the user's own trunk and heads.
         build_balancer: makes the balancer, where it is not the one of ``spec.balancing``.
         preference: ``[T]``, how much each task's validation loss counts in the choice of the best epoch; where there is
             none, the mean of the primary metrics decides.
@@ -50,9 +51,14 @@ class Context:
     progress: Progress
     stop: Stop
     device: torch.device
-    build_model: ModelBuilder
+    parts: ModelParts | None = None
     build_balancer: BalancerBuilder | None = None
     preference: Sequence[float] | None = None
+
+    def build_model(self, prepared: Prepared, seed: int) -> MultiTaskModel:
+        """Return a network for the tasks of ``prepared``, initialised from ``seed`` alone."""
+        layout = prepared.feature_encoder.layout
+        return build_model(self.spec, layout, prepared.objectives, seed=seed, parts=self.parts)
 
 
 @dataclass(frozen=True)

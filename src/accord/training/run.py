@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from accord.errors import ConfigurationError, RunError
-from accord.training.build import ModelParts, build_model
+from accord.training.build import ModelParts
 from accord.training.environment import pick_device
 from accord.training.files import write_json, write_text
 from accord.training.history import History
@@ -134,11 +134,7 @@ def _context(
 ) -> Context:
     if parts and spec.evaluation.baselines and parts.heads is not None and len(parts.heads) < len(prepared.targets):
         raise ConfigurationError(f"own heads must be given for every task; missing some of {prepared.objectives.names}")
-
-    def build(of: Prepared, seed: int) -> Any:
-        return build_model(spec, of.feature_encoder.layout, of.objectives, seed=seed, parts=parts)
-
-    return Context(spec, directory, history, progress, stop, device, build)
+    return Context(spec, directory, history, progress, stop, device, parts)
 
 
 def _train_all(context: Context, prepared: Prepared) -> Members:
