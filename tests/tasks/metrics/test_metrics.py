@@ -96,6 +96,13 @@ def test_one_class_only():
     assert m.ACCURACY(np.array([0.2, 0.7]), np.ones(2)) == 0.5
 
 
+@pytest.mark.parametrize("truth", [np.array([1, 0, 0, 0, 0]), np.array([1, 1, 1, 1, 0])])
+def test_a_class_without_weight_leaves_no_auc_whatever_weights_the_other_has(truth):
+    scores, weights = np.array([0.3, 0.1, 0.3, 0.4, 0.2]), np.array([0.1, 0.2, 0.3, 0.7, 0.4])
+    for gone in (0, 1):
+        assert math.isnan(m.AUC(scores, truth, np.where(truth == gone, 0.0, weights)))
+
+
 def test_probability_metrics_by_hand():
     assert m.LOG_LOSS(np.array([0.25, 0.25]), np.array([1, 0])) == pytest.approx((math.log(4) + math.log(4 / 3)) / 2)
     assert m.LOG_LOSS(np.array([1.0, 0.0]), np.array([0, 1])) == pytest.approx(-math.log(1e-15))

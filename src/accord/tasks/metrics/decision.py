@@ -19,22 +19,36 @@ def decisions(predictions: Floats) -> NDArray[np.int64]:
     return (predictions >= 0.5).astype(np.int64) if predictions.ndim == 1 else predictions.argmax(1)
 
 
-def class_sums(codes: NDArray[np.int64], classes: int, rows: NDArray[np.bool_] | None = None) -> Scorer:
-    """Return a function of weights ``[R, N]`` to the weight of each class ``[R, classes]``, over ``rows`` only."""
-    from scipy import sparse  # not needed before the first evaluation
+def class_sums(codes: NDArray[np.int64], classes: int) -> Scorer:
+    """Return a function of weights ``[R, N]`` to the weight of each class ``[R, classes]``."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.append(True, np.diff(codes[order]) != 0)[: len(order)])
+    present = codes[order][starts]
 
-    values = np.ones(len(codes)) if rows is None else rows.astype(np.float64)
-    picker = sparse.csr_matrix((values, (codes, np.arange(len(codes)))), shape=(classes, len(codes)))
-    return lambda weights: (picker @ weights.T).T
+    def sums(weights: Floats) -> Floats:
+        found = np.zeros((len(weights), classes))
+        if len(starts):
+            found[:, present] = np.add.reduceat(weights.take(order, axis=1), starts, axis=1)
+        return found
+
+    return sums
 
 
 def _tables(predictions: Floats, truth: Floats) -> Callable[[Floats], tuple[Floats, Floats, Floats]]:
-    # Per class [R, C]: weight decided rightly, weight of the class, weight decided for it.
+    # Per class [R, C]: weight decided rightly, weight of the class, weight decided for it. One pass over the rows sums
+    # the pairs of class and decision that occur, and all three are sums of these.
     classes = 2 if predictions.ndim == 1 else predictions.shape[1]
-    decided, actual = decisions(predictions), truth.astype(np.int64)
-    right = class_sums(actual, classes, decided == actual)
+    pairs, codes = np.unique(truth.astype(np.int64) * classes + decisions(predictions), return_inverse=True)
+    actual, decided = np.divmod(pairs, classes)
+    right = actual == decided
+    of_pair, of_right = class_sums(codes, len(pairs)), class_sums(actual[right], classes)
     of_class, for_class = class_sums(actual, classes), class_sums(decided, classes)
-    return lambda weights: (right(weights), of_class(weights), for_class(weights))
+
+    def tables(weights: Floats) -> tuple[Floats, Floats, Floats]:
+        found = of_pair(weights)
+        return of_right(found[:, right]), of_class(found), for_class(found)
+
+    return tables
 
 
 def _accuracy(predictions: Floats, truth: Floats) -> Scorer:
