@@ -16,7 +16,8 @@ from tests.training.tables import make_table, only
 import accord
 from accord.errors import ConfigurationError, MissingExtraError, RunError
 from accord.steering import FrontRun, open_front, parse_front, run_front
-from accord.steering.results import live_measure
+from accord.steering.measure import measure
+from accord.steering.results import live_resamples
 from accord.training import plan
 from accord.training.problem import all_outputs
 
@@ -39,7 +40,7 @@ def check(run: FrontRun, out: Path) -> None:
         network = run.solution(preference)
         outputs = all_outputs(network, run.live.features, torch.arange(len(run.live)), torch.device("cpu"))
         # The plain network adds in another order than the steerable one.
-        again = live_measure(run.objectives, outputs, run.live, 0.95)
+        again = measure(run.objectives, outputs, run.live.targets, live_resamples(run.live))
         assert again.losses == pytest.approx(run.points[number].live.losses, rel=1e-4)
     preference = run.preferences[1]
     run.export(preference, out)

@@ -67,6 +67,12 @@ def _number(value: Any) -> float:
 Resamples = Callable[[], Iterator[Array]]
 
 
+def remembered(resamples: Resamples) -> Resamples:
+    """Return the same resamples, drawn once and kept: 8 bytes for each of them and each row."""
+    chunks = list(resamples())
+    return lambda: iter(chunks)
+
+
 def measure(
     objectives: Objectives,
     outputs: Sequence[Tensor],

@@ -36,7 +36,11 @@ class Steerable(nn.Module):
 
     def forward(self, features: Features, preference: Tensor) -> list[Tensor]:
         """Return one output ``[B, width_t]`` per task for one ``preference`` ``[T]``."""
-        return self.front(features if self.stem is None else self.stem(features), preference)
+        return self.front(self.inputs(features), preference)
+
+    def inputs(self, features: Features) -> Features | Tensor:
+        """Return what the preference model has of ``features``; no preference plays a part in it."""
+        return features if self.stem is None else self.stem(features)
 
 
 class Body(nn.Module):

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from accord.data import FeatureEncoder, Schema
 from accord.errors import ConfigurationError, RunError
+from accord.steering.answers import Answers
 from accord.steering.directory import FEATURES, RESULTS, ROWS, YAML, read_front
 from accord.steering.export import export_onnx, export_run
-from accord.steering.front import Front, load_front
+from accord.steering.front import Front, SteerableFront, load_front
 from accord.steering.grid import nearest
-from accord.steering.measure import Measured
+from accord.steering.measure import Measured, Resamples, measure, remembered
 from accord.steering.network import Blueprint
-from accord.steering.results import live_measure
+from accord.steering.results import live_resamples
 from accord.steering.rows import Rows
 from accord.steering.spec import FrontSpec
 from accord.tasks import Objectives
@@ -88,7 +89,7 @@ class FrontRun:
         """Return losses and metrics with intervals on the live rows: the rows that the points' figures are of.
 
         A ``set`` answers with its nearest point. Costs one pass of a few thousand rows and a hundred resamples of them,
-        some tens of milliseconds; the first call reads the weights.
+        some tens of milliseconds; the first call reads the weights and draws the resamples.
 
         Raises:
             ConfigurationError: the preference is not one number of at least 0 per task, or all are 0.
@@ -96,8 +97,8 @@ class FrontRun:
         wanted = self.normalised(preference)
         if self.kind != "steerable":
             return self.points[self.nearest(wanted)].live
-        outputs = self.front.outputs(self.live, wanted)
-        return live_measure(self.objectives, outputs, self.live, float(self.results["confidence"]))
+        outputs, confidence = self._answers.at(wanted), float(self.results["confidence"])
+        return measure(self.objectives, outputs, self.live.targets, self._resamples, confidence)
 
     def nearest(self, preference: Sequence[float] | Tensor) -> int:
         """Return which of :attr:`points` is nearest to ``preference``."""
@@ -174,6 +175,16 @@ class FrontRun:
     def live(self) -> Rows:
         """The rows that live figures are of, read on first use."""
         return Rows.load(self.directory / ROWS, len(self.tasks))
+
+    @cached_property
+    def _answers(self) -> Answers:
+        front = self.front
+        assert isinstance(front, SteerableFront)
+        return Answers(front.model, self.live)
+
+    @cached_property
+    def _resamples(self) -> Resamples:
+        return remembered(live_resamples(self.live))
 
     @property
     def objectives(self) -> Objectives:

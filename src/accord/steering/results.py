@@ -14,7 +14,7 @@ from torch import Tensor
 from accord import __version__
 from accord.pareto import non_dominated
 from accord.steering.hypervolumes import hypervolumes, no_skill
-from accord.steering.measure import Measured, Resamples, measure
+from accord.steering.measure import Resamples, measure
 from accord.steering.rows import Rows
 from accord.steering.train import Baseline, Field, Trained
 from accord.steering.words import paragraph
@@ -113,15 +113,16 @@ def resamples(rows: int, count: int, seed: int) -> Resamples:
     return draw
 
 
-def live_measure(field_objectives: Any, outputs: Sequence[Tensor], live: Rows, confidence: float) -> Measured:
-    """Return what the live rows say about a model with these ``outputs``."""
-    return measure(field_objectives, outputs, live.targets, resamples(len(live), LIVE_RESAMPLES, 0), confidence)
+def live_resamples(live: Rows) -> Resamples:
+    """Return the resamples of the live rows that intervals come from, in a run and when it is asked later."""
+    return resamples(len(live), LIVE_RESAMPLES, 0)
 
 
 def _point(field: Field, kept: Trained, index: int, test: Rows) -> dict[str, Any]:
     preference = kept.front.preferences[index]
     objectives, e = field.prepared.objectives, field.context.spec.evaluation
-    live = live_measure(objectives, kept.front.outputs(field.live, preference), field.live, e.confidence)
+    outputs = kept.front.outputs(field.live, preference)
+    live = measure(objectives, outputs, field.live.targets, live_resamples(field.live), e.confidence)
     judged = measure(
         objectives,
         kept.front.outputs(test, preference),
