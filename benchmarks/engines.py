@@ -6,35 +6,37 @@
     python benchmarks/engines.py --tables engines.jsonl
 
 Prints one JSON line per model, number of tasks and engine: ``{"model", "inputs", "tasks", "engine", "median_ms",
-"cpu_ms", "ratio", "cpu_ratio", "repeats", "peak_mb", "threads"}``, with ``weights_error`` for an approximate engine
-(its weights' relative distance from those of the exact one). Lines are appended to ``--output``; cells that are there
-already are not measured again, so an interrupted run goes on where it was. ``--tables`` prints the tables of a finished
-one.
+"cpu_ms", "ratio", "cpu_ratio", "spread", "repeats", "peak_mb", "threads", "load"}``, with ``weights_error`` for an
+approximate engine (its weights' relative distance from those of the exact one). Lines are appended to ``--output``;
+cells that are there already are not measured again, so an interrupted run goes on where it was. ``--tables`` prints the
+tables of a finished one.
 
 A step is zero_grad, forward, T losses and gradients in ``.grad`` under UPGrad. ``ratio`` is its wall-clock time over
-the plain step's measured beside it, and ``cpu_ratio`` that of CPU time, which other work on the machine disturbs less.
-Each cell runs in a fresh process, so ``peak_mb`` (peak resident memory) is its own. Inputs: ``shared``, every task sees
-every sample; ``domains``, every sample belongs to one task (and the batch has
-one for each at least); ``samples``, one objective per sample of a batch of T, all
-through one head that is shared too. ``--peer`` adds the settings of TorchJD where it can be imported, ``--libmtl`` the
-loops of a checkout of LibMTL; nothing here needs either.
+the plain step's measured just before it, and ``cpu_ratio`` that of CPU time, which other work on the machine disturbs
+less. All contenders of one model and number of tasks alternate in one process, round after round; ``peak_mb`` (peak
+resident memory) is that of a fresh process each. Inputs: ``shared``, every task sees every sample; ``domains``, every
+sample belongs to one task (and the batch has one for each at least); ``samples``, one objective per sample of a batch
+of T, all through one head that is shared too. ``--peer`` adds the settings of TorchJD where it can be imported,
+``--libmtl`` the loops of a checkout of LibMTL; nothing here needs either.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from engine_models import MODELS
-from engine_steps import build, peers, plain
+from engine_steps import Step, build, peers, plain
 from engine_tables import tables
 from measure import peak_mib
 from torch import Tensor, nn
@@ -66,8 +68,8 @@ def take(values: Tensor, rows: slice | None) -> Tensor:
     return values if rows is None else values[rows]
 
 
-def measure(model: str, tasks: int, engine: str, options: Namespace) -> dict[str, Any]:
-    """Return one line: medians over ``options.repeats`` rounds, fewer when ``options.seconds`` have passed."""
+def step_of(model: str, tasks: int, options: Namespace) -> tuple[nn.Module, nn.Module, Callable[[Step], Tensor | None]]:
+    """Return trunk, heads, and what takes one step with a contender's way of descending."""
     trunk, x, heads, rows, targets = setting(model, tasks, options.inputs)
     parameters = [*trunk.parameters(), *heads.parameters()]
 
@@ -76,40 +78,72 @@ def measure(model: str, tasks: int, engine: str, options: Namespace) -> dict[str
         parts = zip(each, rows, targets, strict=True)
         return [(head(take(features, part)) - target).pow(2).mean() for head, part, target in parts]
 
-    steps = {"plain": plain, engine: build(engine, trunk, heads, options.libmtl)}
-    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
-    start, weights = time.perf_counter(), None
+    def step(descend: Step) -> Tensor | None:
+        for parameter in parameters:
+            parameter.grad = None
+        features = trunk(x)
+        return descend(features, losses(features))
+
+    return trunk, heads, step
+
+
+def measure(model: str, tasks: int, engines: list[str], options: Namespace) -> Iterator[dict[str, Any]]:
+    """Yield one line per engine: medians over ``options.repeats`` rounds, or as many as fit ``options.seconds``."""
+    trunk, heads, step = step_of(model, tasks, options)
+    steps = {engine: build(engine, trunk, heads, options.libmtl) for engine in engines}
+    spent: dict[str, list[tuple[float, ...]]] = {name: [] for name in steps}
+    start = time.perf_counter()
     for repeat in range(options.repeats + 1):
         if repeat > 2 and time.perf_counter() - start > options.seconds:
             break
         for name, descend in steps.items():
-            for parameter in parameters:
-                parameter.grad = None
-            began, used = time.perf_counter(), time.process_time()
-            features = trunk(x)
-            weights = descend(features, losses(features))
+            found = *timed(step, plain), *timed(step, descend)
             if repeat:
-                spent[name].append((time.perf_counter() - began, time.process_time() - used))
-    middle = {name: [statistics.median(column) for column in zip(*found, strict=True)] for name, found in spent.items()}
-    line = {
-        "model": model,
-        "inputs": options.inputs,
-        "tasks": tasks,
-        "engine": engine,
-        "threads": options.threads,
-        "repeats": len(spent[engine]),
-        "median_ms": round(middle[engine][0] * 1e3, 1),
-        "cpu_ms": round(middle[engine][1] * 1e3, 1),
-        "ratio": round(middle[engine][0] / middle["plain"][0], 3),
-        "cpu_ratio": round(middle[engine][1] / middle["plain"][1], 3),
-        "peak_mb": round(peak_mib()),
-    }
-    if engine.startswith(APPROXIMATE) and weights is not None:
-        features = trunk(x)
-        exact = build("gramian", trunk, heads, None)(features, losses(features))
-        assert exact is not None
-        line["weights_error"] = round(float((weights - exact).norm() / exact.norm()), 4)
-    return line
+                spent[name].append(found)
+    for engine, rounds in spent.items():
+        wall_plain, cpu_plain, wall, cpu = (statistics.median(column) for column in zip(*rounds, strict=True))
+        line = {
+            "model": model,
+            "inputs": options.inputs,
+            "tasks": tasks,
+            "engine": engine,
+            "threads": options.threads,
+            "repeats": len(rounds),
+            "median_ms": round(wall * 1e3, 1),
+            "cpu_ms": round(cpu * 1e3, 1),
+            "ratio": round(wall / wall_plain, 3),
+            "cpu_ratio": round(cpu / cpu_plain, 3),
+            "spread": round(spread(rounds), 3),
+            "load": round(os.getloadavg()[0], 2),
+        }
+        if engine.startswith(APPROXIMATE):
+            weights, exact = step(steps[engine]), step(build("gramian", trunk, heads, None))
+            assert weights is not None and exact is not None
+            line["weights_error"] = round(float((weights - exact).norm() / exact.norm()), 4)
+        yield line
+
+
+def timed(step: Callable[[Step], Tensor | None], descend: Step) -> tuple[float, float]:
+    """Return wall-clock and processor seconds of one step."""
+    began, used = time.perf_counter(), time.process_time()
+    step(descend)
+    return time.perf_counter() - began, time.process_time() - used
+
+
+def spread(rounds: list[tuple[float, ...]]) -> float:
+    """Return half the range of the middle half of the rounds' ratios of processor time, relative to their median."""
+    ratios = sorted(found[3] / found[1] for found in rounds)
+    low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
+    return (high - low) / 2 / statistics.median(ratios)
+
+
+def peak(model: str, tasks: int, engine: str, options: Namespace) -> int:
+    """Return the peak resident memory of a fresh process that takes two steps, in MiB."""
+    trunk, heads, step = step_of(model, tasks, options)
+    descend = plain if engine == "plain" else build(engine, trunk, heads, options.libmtl)
+    for _ in range(2):
+        step(descend)
+    return round(peak_mib())
 
 
 def done(output: Path | None) -> set[tuple[Any, ...]]:
@@ -122,14 +156,14 @@ def key(line: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(line[name] for name in ("model", "inputs", "tasks", "engine", "threads"))
 
 
-def cell(model: str, tasks: int, engine: str, options: Namespace) -> str:
-    """Return the line of one cell, measured in a fresh process."""
-    command = ["--models", model, "--tasks", str(tasks), "--engines", engine, "--inputs", options.inputs, "--here"]
-    command += ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]
+def fresh(job: str, model: str, tasks: int, engines: list[str], options: Namespace) -> str:
+    """Return what a fresh process prints that does one ``job``."""
+    command = ["--job", job, "--models", model, "--tasks", str(tasks), "--engines", ",".join(engines)]
+    command += ["--inputs", options.inputs, "--repeats", str(options.repeats), "--seconds", str(options.seconds)]
     command += ["--threads", str(options.threads), *(["--libmtl", options.libmtl] if options.libmtl else [])]
     found = subprocess.run([sys.executable, __file__, *command], check=False, stdout=subprocess.PIPE, text=True)
     if found.returncode:
-        print(f"{model}, T = {tasks}, {engine}: failed, see above; going on", file=sys.stderr)
+        print(f"{model}, T = {tasks}, {engines}: failed, see above; going on", file=sys.stderr)
     return found.stdout
 
 
@@ -139,14 +173,14 @@ def run(options: Namespace) -> None:
     known = done(output)
     for model in options.models.split(","):
         for tasks in map(int, options.tasks.split(",")):
-            for engine in engines:
-                if (model, options.inputs, tasks, engine, options.threads) in known:
-                    continue
-                line = cell(model, tasks, engine, options)
-                print(line, end="", flush=True)
+            new = [one for one in engines if (model, options.inputs, tasks, one, options.threads) not in known]
+            for line in map(json.loads, fresh("time", model, tasks, new, options).splitlines() if new else ()):
+                memory = fresh("peak", model, tasks, [line["engine"]], options)
+                text = json.dumps(line | {"peak_mb": int(memory) if memory else None})
+                print(text, flush=True)
                 if output:
                     with output.open("a", encoding="utf-8") as file:
-                        file.write(line)
+                        file.write(text + "\n")
 
 
 def main() -> None:
@@ -162,13 +196,16 @@ def main() -> None:
     parser.add_argument("--libmtl")
     parser.add_argument("--output")
     parser.add_argument("--tables", metavar="FILE")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--job", choices=["time", "peak"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.tables:
         print(tables(Path(options.tables).read_text("utf-8").splitlines()))
-    elif options.here:
-        print(json.dumps(measure(options.models, int(options.tasks), options.engines, options)))
+    elif options.job == "time":
+        for line in measure(options.models, int(options.tasks), options.engines.split(","), options):
+            print(json.dumps(line), flush=True)
+    elif options.job == "peak":
+        print(peak(options.models, int(options.tasks), options.engines, options))
     else:
         run(options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 # Below this squared norm, float32 products of single entries may already have been flushed to zero.
 _TINY = 1e-20
 # Columns multiplied at a time on the CPU: T of them stay in its cache, and their sum is kept in float64.
-_COLUMNS = 2**14
+COLUMNS = 2**14
 
 
 def wide(device: torch.device) -> torch.device:
@@ -41,7 +41,7 @@ class Sums:
             total[where[:, None], where] += block
 
 
-def products(blocks: Sequence[Tensor], active: Tensor | None = None) -> Tensor:
+def products(blocks: Iterable[Tensor], active: Tensor | None = None) -> Tensor:
     """Return the Gramian ``[T, T]`` (float64) of the Jacobian whose columns are ``blocks``, each ``[T, n]``.
 
     Entries are multiplied in float32 (float64 for float64 blocks) and summed over blocks in float64. When a squared
@@ -49,11 +49,12 @@ def products(blocks: Sequence[Tensor], active: Tensor | None = None) -> Tensor:
     or ``1e20`` count like any others. The rows and columns of a task with a non-finite gradient are not finite.
 
     Args:
-        blocks: ``[T, n]`` each, any floating dtype.
+        blocks: ``[T, n]`` each, any floating dtype; gone through up to three times, one block at a time.
         active: ``[T]`` bool, all when ``None``; the rows of other tasks must be zero.
     """
     if active is None:
-        active = torch.ones(len(blocks[0]), dtype=torch.bool, device=blocks[0].device)
+        first = next(iter(blocks))
+        active = torch.ones(len(first), dtype=torch.bool, device=first.device)
     gramian = _sum(blocks, active, None)
     squares = gramian.diagonal()
     ordinary = (squares > _TINY) & squares.isfinite()
@@ -63,7 +64,7 @@ def products(blocks: Sequence[Tensor], active: Tensor | None = None) -> Tensor:
     return _sum(blocks, active, scale) * scale[:, None] * scale
 
 
-def _sum(blocks: Sequence[Tensor], active: Tensor, scale: Tensor | None) -> Tensor:
+def _sum(blocks: Iterable[Tensor], active: Tensor, scale: Tensor | None) -> Tensor:
     total = torch.zeros(len(active), len(active), dtype=torch.float64, device=wide(active.device))
     for block in blocks:
         rows = block.float() if block.dtype in (torch.float16, torch.bfloat16) else block
@@ -75,16 +76,16 @@ def _sum(blocks: Sequence[Tensor], active: Tensor, scale: Tensor | None) -> Tens
 
 def _square(rows: Tensor) -> Tensor:
     """Return ``rows @ rows.T``."""
-    pieces = rows.shape[1] // _COLUMNS if rows.device.type == "cpu" else 0
+    pieces = rows.shape[1] // COLUMNS if rows.device.type == "cpu" else 0
     if pieces < 2:
         return rows @ rows.T
     # One product of two long, flat matrices runs at a third of this speed.
-    cut = rows[:, : pieces * _COLUMNS].unflatten(1, (pieces, _COLUMNS)).transpose(0, 1)
-    rest = rows[:, pieces * _COLUMNS :]
+    cut = rows[:, : pieces * COLUMNS].unflatten(1, (pieces, COLUMNS)).transpose(0, 1)
+    rest = rows[:, pieces * COLUMNS :]
     return torch.bmm(cut, cut.mT).sum(0, dtype=torch.float64) + rest @ rest.T
 
 
-def _row_scale(blocks: Sequence[Tensor], active: Tensor) -> Tensor:
+def _row_scale(blocks: Iterable[Tensor], active: Tensor) -> Tensor:
     largest = torch.zeros(len(active), dtype=torch.float64, device=wide(active.device))
     for block in blocks:
         if block.shape[1]:

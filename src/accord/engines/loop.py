@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor
 
 from accord.engines._autograd import pull
-from accord.engines._engine import Engine, Problem, columns
+from accord.engines._engine import Derivatives, Engine, Problem, columns
+from accord.engines._kept import Kept
 from accord.engines._rows import Rows, empty_rows
 from accord.errors import ConfigurationError
+
+Heads = list[tuple[Tensor | None, ...]]
 
 
 class Loop(Engine):
@@ -18,23 +23,40 @@ class Loop(Engine):
 
     name = "loop"
 
-    def differentiate(self, problem: Problem) -> Rows:
-        objectives, shared = problem.objectives, problem.shared
-        parts = columns(shared)
-        whole = empty_rows(len(objectives.names), shared, inner=not problem.rows)
-        reached = [False] * len(shared)
+    def differentiate(self, problem: Problem) -> Derivatives:
+        objectives = problem.objectives
         heads: list[tuple[Tensor | None, ...]] = [()] * len(objectives.names)
-        started = objectives.started()
-        for task, edge in started:
-            keep = problem.keep or task != started[-1][0]
-            gradients = pull([edge], [objectives.cotangent(task)], [*shared, *problem.own[task]], keep=keep)
-            heads[task] = gradients[len(shared) :]
-            for position, (part, gradient) in enumerate(zip(parts, gradients, strict=False)):
+        return self._whole(problem, heads) if problem.rows else self._kept(problem, heads)
+
+    def _kept(self, problem: Problem, heads: Heads) -> Kept:
+        tasks = problem.objectives.names
+        found: list[list[Tensor | None]] = [[None] * len(tasks) for _ in problem.shared]
+        for task, gradients in _gradients(problem, heads):
+            for own, gradient in zip(found, gradients, strict=True):
+                own[task] = None if gradient is None else dense(gradient).reshape(-1)
+        return Kept(found, heads, problem.objectives.active, problem.groups)
+
+    def _whole(self, problem: Problem, heads: Heads) -> Rows:
+        shared, tasks = problem.shared, problem.objectives.names
+        parts, whole, reached = columns(shared), empty_rows(len(tasks), shared), [False] * len(shared)
+        for task, gradients in _gradients(problem, heads):
+            for position, (part, gradient) in enumerate(zip(parts, gradients, strict=True)):
                 if gradient is not None:
                     reached[position] = True
                     whole[task, part] = dense(gradient).reshape(-1)
         blocks = [whole[:, part] if hit else None for part, hit in zip(parts, reached, strict=True)]
-        return Rows(shared, blocks, heads, objectives.active, whole, problem.groups)
+        return Rows(shared, blocks, heads, problem.objectives.active, whole, problem.groups)
+
+
+def _gradients(problem: Problem, heads: Heads) -> Iterator[tuple[int, tuple[Tensor | None, ...]]]:
+    """Yield each active task with its gradients of the shared parameters; those of its own go to ``heads``."""
+    started, count = problem.objectives.started(), len(problem.shared)
+    for task, edge in started:
+        keep = problem.keep or task != started[-1][0]
+        wanted = [*problem.shared, *problem.own[task]]
+        gradients = pull([edge], [problem.objectives.cotangent(task)], wanted, keep=keep)
+        heads[task] = gradients[count:]
+        yield task, gradients[:count]
 
 
 def dense(gradient: Tensor) -> Tensor:

@@ -1,0 +1,98 @@
+"""Gradients by task just as autograd returned them, never copied into a Jacobian."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from accord.engines._engine import Derivatives
+from accord.engines._pages import rows_apart
+from accord.engines._products import COLUMNS, products
+
+
+class Kept(Derivatives):
+    """Derivatives for inner products and weighted sums, formed from some thousand columns at a time.
+
+    Writing T·P numbers a second time, into memory that the kernel first has to fill with zeros, costs 2 % of a step.
+
+    Memory: T·P numbers, where autograd put them.
+
+    Args:
+        gradients: by parameter its gradients by task, flat; ``None`` where a task does not reach it.
+        heads: by task, the gradients of ``Problem.own``.
+        active: ``[T]`` bool.
+        groups: positions of parameters by group.
+    """
+
+    def __init__(
+        self,
+        gradients: Sequence[Sequence[Tensor | None]],
+        heads: list[tuple[Tensor | None, ...]],
+        active: Tensor,
+        groups: Sequence[Sequence[int]] = (),
+    ) -> None:
+        self._reached = [_Parameter(own) if any(one is not None for one in own) else None for own in gradients]
+        self._active, self._groups = active, groups
+        self.heads = heads
+
+    def gramian(self) -> Tensor:
+        return products(_Pieces(self._reached), self._active)
+
+    def gramians(self) -> Tensor:
+        parts = [_Pieces([self._reached[i] for i in group]) for group in self._groups]
+        return torch.stack([products(part, self._active) for part in parts])
+
+    def direction(self, weights: Tensor) -> list[Tensor | None]:
+        numbers = weights.tolist()
+        return [self._combined(i, numbers) for i in range(len(self._reached))]
+
+    def directions(self, weights: Tensor) -> list[Tensor | None]:
+        rows = {i: own for own, group in zip(weights.tolist(), self._groups, strict=True) for i in group}
+        return [self._combined(i, rows[i]) for i in range(len(self._reached))]
+
+    def _combined(self, position: int, weights: list[float]) -> Tensor | None:
+        one, self._reached[position] = self._reached[position], None  # its memory is there for the next sum
+        return None if one is None else one.combined(weights)
+
+
+class _Parameter:
+    """The gradients of one parameter: ``[n]`` each, ``None`` for zeros."""
+
+    def __init__(self, gradients: Sequence[Tensor | None]) -> None:
+        self._gradients = gradients
+        self._first = next(one for one in gradients if one is not None)
+
+    def pieces(self) -> Iterator[Tensor]:
+        """Yield ``[T, m]``, the columns in order, in memory that the next one overwrites."""
+        first, width = self._first, len(self._first)
+        step = min(width, COLUMNS) if first.device.type == "cpu" else width
+        room = rows_apart(len(self._gradients), step, first.dtype, first.device)
+        blank = first.new_zeros(step)
+        for start in range(0, width, max(1, step)):
+            size = min(step, width - start)
+            rows = [blank[:size] if one is None else one[start : start + size] for one in self._gradients]
+            yield torch.stack(rows, out=room[:, :size])
+
+    def combined(self, weights: list[float]) -> Tensor:
+        """Return the sum of the gradients under ``weights``, without those of weight 0."""
+        used = [(one, w) for one, w in zip(self._gradients, weights, strict=True) if one is not None and w]
+        dtype = torch.float32 if self._first.dtype in (torch.float16, torch.bfloat16) else self._first.dtype
+        if not used:
+            return torch.zeros_like(self._first, dtype=dtype)
+        (one, weight), *more = used
+        total = one.to(dtype) * weight
+        for one, weight in more:
+            total.add_(one, alpha=weight)
+        return total
+
+
+class _Pieces(Iterable[Tensor]):
+    def __init__(self, parameters: Sequence[_Parameter | None]) -> None:
+        self._parameters = parameters
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for parameter in self._parameters:
+            if parameter is not None:
+                yield from parameter.pieces()
