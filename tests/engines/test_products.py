@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.engines._products import products
+from accord.engines._products import COLUMNS, products
 
 ROWS = st.integers(1, 5)
 SCALES = st.sampled_from([1e-30, 1e-20, 1e-10, 1.0, 1e10, 1e20, 1e30])
@@ -66,3 +66,11 @@ def test_rows_of_double_precision_keep_it():
     torch.testing.assert_close(
         found, torch.tensor([[1e-240, 1.0], [1.0, 2e240]], dtype=torch.float64), rtol=1e-12, atol=0
     )
+
+
+@pytest.mark.parametrize("count", [63, 64, 65])
+@pytest.mark.parametrize("width", [5, 2 * COLUMNS, 2 * COLUMNS + 3])
+def test_many_rows_of_any_width(count, width):
+    rows = torch.randn(count, width, generator=torch.Generator().manual_seed(count))
+    found, exact = products([rows]), rows.double() @ rows.double().T
+    torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-3 * width**0.5)
