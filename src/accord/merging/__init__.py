@@ -1,7 +1,7 @@
 """Merging: many checkpoints of one architecture in, one out, block by block."""
 
 from accord.merging.adapters import Adapter, MergedAdapter, adapt, merge_adapters, open_adapter
-from accord.merging.analyse import Analysis, analyse
+from accord.merging.analyse import Analysis, analyse, nearest_sum
 from accord.merging.arcee_fusion import ArceeFusion
 from accord.merging.breadcrumbs import Breadcrumbs
 from accord.merging.consensus import Consensus
@@ -43,7 +43,10 @@ from accord.merging.pcb import PCB
 from accord.merging.permuting.activation_matching import ActivationMatching
 from accord.merging.permuting.groups import Groups
 from accord.merging.permuting.sequential import sequential_groups
+from accord.merging.permuting.sparse_prediction import SparsePrediction
+from accord.merging.permuting.spectral_matching import SpectralMatching
 from accord.merging.permuting.transformer import transformer_groups
+from accord.merging.permuting.unit_activations import unit_activations
 from accord.merging.permuting.weight_matching import WeightMatching
 from accord.merging.recipe import Job, Recipe, RecipePlan, begin_job, merge_recipe, plan_recipe, read_recipes
 from accord.merging.reg_mean import RegMean
@@ -110,6 +113,8 @@ __all__ = [
     "RewardedSoup",
     "Rules",
     "Soup",
+    "SparsePrediction",
+    "SpectralMatching",
     "Stack",
     "Statistics",
     "TSVMerge",
@@ -129,6 +134,7 @@ __all__ = [
     "logit_difference",
     "merge_adapters",
     "merge_recipe",
+    "nearest_sum",
     "open_adapter",
     "open_checkpoint",
     "open_store",
@@ -141,5 +147,6 @@ __all__ = [
     "stack_layers",
     "stitch",
     "transformer_groups",
+    "unit_activations",
     "verify",
 ]

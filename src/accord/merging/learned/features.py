@@ -11,15 +11,15 @@ from accord.errors import ConfigurationError, DataError, suggest
 from accord.merging.learned.batches import call_with
 
 
-def part_of(module: nn.Module, at: str, task: str) -> nn.Module:
-    """Return the module named ``at`` inside the expert of ``task``.
+def part_of(module: nn.Module, at: str, owner: str) -> nn.Module:
+    """Return the module named ``at`` inside another, which messages call ``owner``.
 
     Raises:
         ConfigurationError: there is none; the message suggests the nearest.
     """
     known = {name: part for name, part in module.named_modules() if name}
     if at not in known:
-        raise ConfigurationError(f"the expert of {task!r} has no module {at!r}. {suggest(at, known)}")
+        raise ConfigurationError(f"{owner} has no module {at!r}. {suggest(at, known)}")
     return known[at]
 
 
@@ -30,7 +30,8 @@ def features(module: nn.Module, at: str, batch: Any, task: str) -> Tensor:
         DataError: it was not called, or gives out something else than a tensor.
     """
     seen: list[Any] = []
-    hook = part_of(module, at, task).register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    part = part_of(module, at, f"the expert of {task!r}")
+    hook = part.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
     try:
         call_with(module, batch)
     finally:

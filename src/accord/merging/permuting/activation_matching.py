@@ -50,24 +50,38 @@ class ActivationMatching:
         Raises:
             DataError: a group is missing, or the shapes differ.
         """
-        for group, activations in first.items():
-            if group not in second or second[group].shape != activations.shape or activations.ndim != 2:
-                other = list(second[group].shape) if group in second else "missing"
+        pairs = by_group(first, second)
+        for group, (one, other) in pairs.items():
+            if one.shape != other.shape:
                 raise DataError(
-                    f"activations of {group!r} are {list(activations.shape)} and {other}; both must be [samples, units]"
+                    f"{group!r} has {one.shape[1]} units and {other.shape[1]}; one to one needs as many in both"
                 )
-        return {
-            group: torch.from_numpy(assign(correlations(activations, second[group]).numpy()))
-            for group, activations in first.items()
-        }
+        return {group: torch.from_numpy(assign(correlations(*pair).numpy())) for group, pair in pairs.items()}
+
+
+def by_group(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the activations of both networks by group.
+
+    Raises:
+        DataError: a group is missing, or they are not ``[samples, units]`` of as many samples.
+    """
+    for group, activations in first.items():
+        other = second.get(group)
+        if other is None or activations.ndim != 2 or other.ndim != 2 or len(activations) != len(other):
+            found = "missing" if other is None else list(other.shape)
+            raise DataError(
+                f"activations of {group!r} are {list(activations.shape)} and {found}; both must be [samples, units]"
+            )
+    return {group: (activations, second[group]) for group, activations in first.items()}
 
 
 def correlations(first: Tensor, second: Tensor) -> Tensor:
-    """Return the correlations ``[units, units]`` of units' activations ``[samples, units]``, float64; 0 for none."""
-    return _standard(first).T @ _standard(second)
+    """Return the correlations ``[n, m]`` of units' activations ``[samples, units]``, float64; 0 for none."""
+    return standardised(first).T @ standardised(second)
 
 
-def _standard(activations: Tensor) -> Tensor:
+def standardised(activations: Tensor) -> Tensor:
+    """Return ``[samples, units]`` of mean 0 and length 1, float64; 0 for units that do not vary."""
     centred = activations.detach().cpu().double()
     centred = centred - centred.mean(0)
     length = centred.norm(dim=0)
