@@ -49,8 +49,8 @@ class SparsePrediction:
     operations per unit.
 
     Args:
-        penalty: in (0, 1): a unit whose correlation is below it is never used, and what is left of a perfect match is
-            weighed ``1 - penalty``.
+        penalty: in (0, 1): where no correlation is above it, nothing is used; a unit that says just the same is weighed
+            ``1 - penalty``.
 
     The authors find these weights by stochastic gradient descent with a decay of 0.1 and less, whose unit is that of a
     loss summed over places; here it is the solution itself, and the unit is a correlation.
