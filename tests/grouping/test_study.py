@@ -26,7 +26,7 @@ from accord.grouping import (
 )
 from accord.grouping.adopt import adopt
 from accord.grouping.budgets import budget_of
-from accord.grouping.laboratory import Laboratory
+from accord.grouping.laboratory import GroupRuns
 from accord.grouping.members import key_of, some, tasks_of
 from accord.grouping.watch import Watch, confidence, heads, means, scalar
 from accord.tasks import Target, Task
@@ -294,6 +294,6 @@ def test_a_failed_run_is_named(planned: Plan, tmp_path: Path, monkeypatch: pytes
     def fail(*_: object) -> Partition:
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(Laboratory, "_train", fail)
+    monkeypatch.setattr(GroupRuns, "train", fail)
     with pytest.raises(RunError, match="the run of all tasks, probe failed: ValueError: no such luck"):
         run_study(study)

@@ -16,7 +16,8 @@ from typing import Literal, Protocol
 
 from accord import errors
 from accord.comparing.claims import Claims
-from accord.comparing.records import Job
+from accord.comparing.records import Job, Ledger
+from accord.data import Table
 from accord.errors import AccordError, RunError
 from accord.training import Spec
 from accord.training.interrupt import Stop
@@ -52,6 +53,23 @@ class Undertaking(Protocol):
     @property
     def spec(self) -> Spec:
         """What all runs have in common."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """The records, with no notes yet."""
+        ...
+
+    def run_spec(self, job: Job) -> Spec:
+        """Return the specification of one run."""
+        ...
+
+    def asked(self, job: Job) -> str:
+        """Return the digest of everything that decides the result of ``job``."""
+        ...
+
+    def table(self) -> Table:
+        """Open the table."""
         ...
 
     def laboratory(self, stop: Stop, *, threads: int, prepared: Prepared | None = None) -> Runs:
