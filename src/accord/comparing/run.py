@@ -20,7 +20,7 @@ from accord.training import Progress, Silent
 from accord.training.environment import pick_device
 from accord.training.files import write_json
 from accord.training.interrupt import Stop, listening
-from accord.training.prepare import Prepared, prepare
+from accord.training.prepare import Prepared, read
 from accord.training.sampled import check_pools, pools_of
 
 ALONE = Crew()
@@ -61,15 +61,11 @@ def run_study(study: Study, crew: Crew = ALONE, *, progress: Progress | None = N
         RunError: nothing can be written, a process died, or the storage of the crew cannot be used.
     """
     progress = progress or Silent()
-    table = study.table()
-    progress.say(f"Reading {table.source} ({table.num_rows:,} rows)")
     began = time.monotonic()
-    prepared = prepare(study.spec, table)
+    prepared = read(study.spec, study.table(), progress)
     notes = sampling_notes(study, prepared)
     judged = measures(prepared.objectives)
     reading = time.monotonic() - began
-    for leak in prepared.leaks:
-        progress.say(f"LEAKAGE? {leak}")
     rows = len(prepared.parts["train"]) * study.spec.training.epochs
     with listening() as stop:
         began = time.monotonic()

@@ -21,7 +21,7 @@ from accord.training.environment import pick_device
 from accord.training.files import write_text
 from accord.training.interrupt import Stop
 from accord.training.prepare import Prepared, open_source
-from accord.training.same_table import same_table
+from accord.training.same_table import check_free, same_table
 from accord.training.sections import read_section, section_yaml
 from accord.training.spec import IN_MEMORY
 from accord.training.strict import encode
@@ -87,13 +87,8 @@ class Study:
 
     def asked(self, job: Job) -> str:
         """Return the digest of everything that decides the result of ``job``."""
-        whole: dict[str, Any] = encode(self.run_spec(job))
-        del whole["evaluation"]
-        for name in IMMATERIAL:
-            del whole["training"][name]
-        whole["only"] = self.entrant(job.entrant).task
-        text = json.dumps([whole, job.stage], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+        whole = {**material(self.run_spec(job)), "only": self.entrant(job.entrant).task}
+        return digest([whole, job.stage])
 
     def table(self) -> Table:
         """Open the table; one that came from memory was kept in the directory."""
@@ -101,9 +96,9 @@ class Study:
 
     def laboratory(self, stop: Stop, *, threads: int, prepared: Prepared | None = None) -> Runs:
         """Return what makes the runs in this process."""
-        from accord.comparing.laboratory import Laboratory
+        from accord.comparing.trials import Trials
 
-        return Laboratory(self, stop, threads=threads, prepared=prepared)
+        return Trials(self, stop, threads=threads, prepared=prepared)
 
 
 def begin(plan: Plan, compare: CompareSpec, out: Path, *, resume: bool) -> Study:
@@ -123,16 +118,27 @@ def begin(plan: Plan, compare: CompareSpec, out: Path, *, resume: bool) -> Study
         before = Study.read(out)
         if (before.spec, before.compare) != (study.spec, study.compare):
             raise RunError(f"{out} holds another comparison; resume it with its own specification: {existing}")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(
-            f"{out} is not empty; choose another --out, or add --resume to go on with an unfinished comparison"
-        )
     else:
+        check_free(out, "comparison")
         if plan.spec.data.source == IN_MEMORY:
             keep_table(plan.table, out)
         write_text(existing, section_yaml(plan.spec, "compare", compare))
     same_table(out, out / TABLE, study.table())
     return study
+
+
+def material(spec: Spec) -> dict[str, Any]:
+    """Return what of the specification of a run decides what it computes."""
+    whole: dict[str, Any] = encode(spec)
+    del whole["evaluation"]
+    for name in IMMATERIAL:
+        del whole["training"][name]
+    return whole
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of plain mappings, lists and scalars."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def kept_table(spec: Spec, directory: Path) -> Table:

@@ -33,7 +33,7 @@ from accord.training.build import build_model
 from accord.training.environment import pick_device
 from accord.training.files import write_json
 from accord.training.interrupt import Stop, listening
-from accord.training.prepare import Prepared, prepare
+from accord.training.prepare import Prepared, read
 
 ALONE = Crew()
 
@@ -69,11 +69,7 @@ def run_study(study: GroupStudy, crew: Crew = ALONE, *, progress: Progress | Non
     if crew.storage is not None:
         raise ConfigurationError("a grouping is made on one machine: leave the storage out")
     progress = progress or Silent()
-    table = study.table()
-    progress.say(f"Reading {table.source} ({table.num_rows:,} rows)")
-    prepared = prepare(study.spec, table)
-    for leak in prepared.leaks:
-        progress.say(f"LEAKAGE? {leak}")
+    prepared = read(study.spec, study.table(), progress)
     began = time.monotonic()
     with listening() as stop, makers(study, stop, prepared, crew.jobs) as maker:
         runner = _Runner(study, maker, stop, progress, len(prepared.parts["train"]))

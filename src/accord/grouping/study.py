@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accord.comparing.pool import Runs
 from accord.comparing.records import Job, Ledger
-from accord.comparing.study import IMMATERIAL, TABLE, keep_table, kept_table
+from accord.comparing.study import TABLE, digest, keep_table, kept_table, material
 from accord.errors import ConfigurationError, RunError
 from accord.grouping.members import key_of, tasks_of
 from accord.grouping.spec import GroupSpec, parse_group
@@ -19,12 +17,12 @@ from accord.training.environment import pick_device
 from accord.training.files import write_text
 from accord.training.interrupt import Stop
 from accord.training.prepare import Prepared
-from accord.training.same_table import same_table
+from accord.training.same_table import check_free, same_table
 from accord.training.sections import read_section, section_yaml
 from accord.training.spec import IN_MEMORY
 from accord.training.strict import encode
 
-YAML, JSON, PAGE = "group.yaml", "group.json", "group.html"
+YAML, JSON = "group.yaml", "group.json"
 
 
 @dataclass(frozen=True)
@@ -105,17 +103,12 @@ class GroupStudy:
 
     def asked(self, job: Job) -> str:
         """Return the digest of everything that decides the result of ``job``."""
-        whole: dict[str, Any] = encode(self.run_spec(job))
-        del whole["evaluation"]
-        for name in IMMATERIAL:
-            del whole["training"][name]
         looks: list[Any] = []
         if job == self.probe():
             looks = [self.group.affinity, encode(self.group.affinity_options)]
         elif job.entrant.startswith("split"):
             looks = [self.merged_epochs]
-        text = json.dumps([whole, job.entrant, job.stage, looks], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest([material(self.run_spec(job)), job.entrant, job.stage, looks])
 
     def table(self) -> Any:
         """Open the table; one that came from memory was kept in the directory."""
@@ -132,9 +125,9 @@ class GroupStudy:
 
     def laboratory(self, stop: Stop, *, threads: int, prepared: Prepared | None = None) -> Runs:
         """Return what makes the runs."""
-        from accord.grouping.laboratory import Laboratory
+        from accord.grouping.laboratory import GroupRuns
 
-        return Laboratory(self, stop, threads=threads, prepared=prepared)
+        return GroupRuns(self, stop, threads=threads, prepared=prepared)
 
 
 def begin(plan: Plan, group: GroupSpec, out: Path, *, resume: bool) -> GroupStudy:
@@ -156,12 +149,10 @@ def begin(plan: Plan, group: GroupSpec, out: Path, *, resume: bool) -> GroupStud
         before = GroupStudy.read(out)
         if before.spec != study.spec:
             raise RunError(f"{out} holds a grouping of other runs; resume it with its own specification: {existing}")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(
-            f"{out} is not empty; choose another --out, or add --resume to go on with an unfinished grouping"
-        )
-    elif plan.spec.data.source == IN_MEMORY:
-        keep_table(plan.table, out)
+    else:
+        check_free(out, "grouping")
+        if plan.spec.data.source == IN_MEMORY:
+            keep_table(plan.table, out)
     write_text(existing, section_yaml(plan.spec, "group", group))
     same_table(out, out / TABLE, study.table())
     return study

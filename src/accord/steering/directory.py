@@ -8,6 +8,7 @@ from accord.errors import RunError
 from accord.steering.spec import FrontSpec, parse_front
 from accord.training import Spec
 from accord.training.files import write_text, writing
+from accord.training.same_table import check_free
 from accord.training.sections import read_section, section_yaml
 
 YAML, RESULTS, ROWS, FEATURES, HISTORY = (
@@ -43,10 +44,7 @@ def claim(directory: Path, spec: Spec, front: FrontSpec, *, resume: bool) -> Non
         if (directory / RESULTS).exists() and not (directory / CHECKPOINTS).exists():
             raise RunError(f"the front in {directory} is finished; there is nothing to resume")
         return
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise RunError(
-            f"{directory} is not empty; choose another --out, or add --resume to go on with an unfinished front"
-        )
+    check_free(directory, "front")
     with writing(directory / CHECKPOINTS):
         (directory / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     write_text(existing, section_yaml(spec, "front", front))

@@ -25,7 +25,7 @@ from accord.training.environment import pick_device
 from accord.training.files import write_json
 from accord.training.interrupt import Stop, listening
 from accord.training.member import Context
-from accord.training.prepare import Prepared, prepare
+from accord.training.prepare import Prepared, read
 from accord.training.same_table import same_table
 from accord.training.sections import section_yaml
 from accord.training.trackers import check_trackers, open_trackers
@@ -86,10 +86,7 @@ def run_front(
     same_table(directory, directory / CHECKPOINTS / "table.json", plan.table)
     if spec.training.threads:
         torch.set_num_threads(spec.training.threads)
-    progress.say(f"Reading {plan.table.source} ({plan.table.num_rows:,} rows)")
-    prepared = prepare(spec, plan.table, plan.schema, text=plan.text)
-    for leak in prepared.leaks:
-        progress.say(f"LEAKAGE? {leak}")
+    prepared = read(spec, plan.table, progress, plan.schema, text=plan.text)
     for note in prepared.notes:
         progress.say(f"Note: {note}")
     write_features(directory / FEATURES, plan.schema, prepared.feature_encoder, prepared.objectives)

@@ -26,6 +26,7 @@ from accord.errors import DataError
 from accord.tasks import Labels, Objectives, Target, Task
 from accord.training.environment import pick_device
 from accord.training.frozen_text import TextChoice, text_encoder
+from accord.training.progress import Progress
 from accord.training.sampled import check_pools, pools_of
 from accord.training.spec import IN_MEMORY, Spec
 
@@ -119,6 +120,17 @@ def prepare(spec: Spec, table: Table, schema: Schema | None = None, *, text: Tex
         note = check_pools(objectives.names, pools_of(targets, parts["train"]))
         notes += [note] if note else []
     return Prepared(objectives, targets, encoder.transform(table), encoder, parts, schema, leaks, notes)
+
+
+def read(
+    spec: Spec, table: Table, progress: Progress, schema: Schema | None = None, *, text: TextChoice | None = None
+) -> Prepared:
+    """Return what :func:`prepare` does, and tell ``progress`` what is read and what nearly gives a target away."""
+    progress.say(f"Reading {table.source} ({table.num_rows:,} rows)")
+    prepared = prepare(spec, table, schema, text=text)
+    for leak in prepared.leaks:
+        progress.say(f"LEAKAGE? {leak}")
+    return prepared
 
 
 def fit_features(spec: Spec, table: Table, schema: Schema, rows: np.ndarray, text: TextChoice | None) -> FeatureEncoder:

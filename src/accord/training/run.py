@@ -18,10 +18,10 @@ from accord.training.history import History
 from accord.training.interrupt import Stop, listening
 from accord.training.member import Context, Member, train_member
 from accord.training.plan import Plan
-from accord.training.prepare import Prepared, only, prepare
+from accord.training.prepare import Prepared, only, read
 from accord.training.progress import Progress, Silent
 from accord.training.results import Members, collect
-from accord.training.same_table import same_table
+from accord.training.same_table import check_free, same_table
 from accord.training.spec import Spec
 from accord.training.trackers import check_trackers, open_trackers
 from accord.training.trained import Trained, save_description
@@ -82,10 +82,7 @@ def run(
     same_table(directory, directory / "checkpoints" / "table.json", plan.table)
     if spec.training.threads:
         torch.set_num_threads(spec.training.threads)
-    progress.say(f"Reading {plan.table.source} ({plan.table.num_rows:,} rows)")
-    prepared = prepare(spec, plan.table, plan.schema, text=plan.text)
-    for leak in prepared.leaks:
-        progress.say(f"LEAKAGE? {leak}")
+    prepared = read(spec, plan.table, progress, plan.schema, text=plan.text)
     for note in prepared.notes:
         progress.say(f"Note: {note}")
     save_description(directory, spec, plan.schema, prepared.feature_encoder, prepared.objectives)
@@ -111,10 +108,7 @@ def _claim(directory: Path, spec: Spec, resume: bool) -> None:
         if (directory / "metrics.json").exists() and not (directory / "checkpoints").exists():
             raise RunError(f"the run in {directory} is finished; there is nothing to resume")
         return
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise RunError(
-            f"{directory} is not empty; choose another --out, or add --resume to go on with an unfinished run"
-        )
+    check_free(directory, "run")
     try:
         (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:

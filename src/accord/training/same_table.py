@@ -1,4 +1,4 @@
-"""Whether an unfinished run is gone on with on the table that it began with."""
+"""Whether a directory may be taken, and an unfinished run be gone on with on the table that it began with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from pathlib import Path
 from accord.data import Table, fingerprint, what_changed
 from accord.errors import RunError
 from accord.training.files import read_json, write_json
+
+
+def check_free(directory: Path, what: str) -> None:
+    """Refuse a directory that holds something, to begin ``what`` in it.
+
+    Raises:
+        RunError: it does, or it is a file.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise RunError(
+            f"{directory} is not empty; choose another --out, or add --resume to go on with an unfinished {what}"
+        )
 
 
 def same_table(directory: Path, path: Path, table: Table) -> None:
