@@ -78,12 +78,3 @@ def parse_range(data: Any, path: str) -> Range:
     if found.scale == "log" and found.low <= 0:
         raise ConfigurationError(f"{path}: a log scale needs low above 0, not {found.low!r}")
     return found
-
-
-def plain_range(found: Range) -> Any:
-    """Return a range as :func:`parse_range` reads it."""
-    if isinstance(found, OneOf):
-        return list(found.values)
-    if isinstance(found, Simplex):
-        return {"simplex": found.simplex}
-    return {"low": found.low, "high": found.high, "scale": found.scale}

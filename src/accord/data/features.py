@@ -84,13 +84,9 @@ class Features:
         """Return the four tensors in the order of the fields."""
         return self.numeric, self.indicators, self.categorical, self.text
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Features:
+    def to(self, device: torch.device | str) -> Features:
         """Return the same rows on ``device``, stored as narrowly as before."""
-        return Features(*(part.to(device, non_blocking=non_blocking) for part in self.parts()))
-
-    def pin(self) -> Features:
-        """Return the same rows in page-locked memory, from which copies to a GPU can overlap with work."""
-        return Features(*(part.pin_memory() for part in self.parts()))
+        return Features(*(part.to(device) for part in self.parts()))
 
 
 def _wide(numeric: Tensor, indicators: Tensor, categorical: Tensor, text: Tensor) -> Features:
