@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from accord.errors import ConfigurationError, suggest
 from accord.testing.aggregator_claims import AGGREGATOR_CLAIMS
 from accord.testing.aggregator_contract import CONTRACT, Factory
+from accord.testing.claims import named
 
 
 def check_aggregator(factory: Factory, claims: Iterable[str] = (), *, examples: int = 25) -> None:
@@ -26,9 +26,5 @@ def check_aggregator(factory: Factory, claims: Iterable[str] = (), *, examples: 
         ConfigurationError: a claim is unknown.
         MissingExtraError: hypothesis is not installed.
     """
-    chosen = list(claims)
-    for claim in chosen:
-        if claim not in AGGREGATOR_CLAIMS:
-            raise ConfigurationError(f"no such claim as {claim!r}. {suggest(claim, AGGREGATOR_CLAIMS)}")
-    for property_ in (*CONTRACT, *(AGGREGATOR_CLAIMS[claim] for claim in chosen)):
+    for property_ in (*CONTRACT, *named(AGGREGATOR_CLAIMS, claims)):
         property_(factory, examples)

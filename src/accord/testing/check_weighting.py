@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from accord.errors import ConfigurationError, suggest
+from accord.testing.claims import named
 from accord.testing.weighting_contract import CONTRACT, WEIGHTING_CLAIMS, Factory
 
 
@@ -24,9 +24,5 @@ def check_weighting(factory: Factory, claims: Iterable[str] = (), *, examples: i
         ConfigurationError: a claim is unknown.
         MissingExtraError: hypothesis is not installed.
     """
-    chosen = list(claims)
-    for claim in chosen:
-        if claim not in WEIGHTING_CLAIMS:
-            raise ConfigurationError(f"no such claim as {claim!r}. {suggest(claim, WEIGHTING_CLAIMS)}")
-    for property_ in (*CONTRACT, *(WEIGHTING_CLAIMS[claim] for claim in chosen)):
+    for property_ in (*CONTRACT, *named(WEIGHTING_CLAIMS, claims)):
         property_(factory, examples)
