@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tests.steering.made_fronts import BUDGET, make_front
 from tests.training.tables import make_table, only
 
 import accord
+from accord.data import read_parquet
 from accord.errors import ConfigurationError, MissingExtraError, RunError
 from accord.steering import FrontRun, open_front, parse_front, run_front
 from accord.steering.measure import measure
@@ -68,7 +71,7 @@ def test_a_steerable_front_is_what_it_says(method: str, tmp_path: Path) -> None:
     assert min(losses) - 0.2 < run.evaluate(between).losses["bought"] < max(losses) + 0.2
 
 
-@pytest.mark.parametrize("method", ["epo", "pmtl", "tchebycheff_scalarisation"])
+@pytest.mark.parametrize("method", ["epo", "pmtl", "tchebycheff_scalarisation", "hypervolume_gradient"])
 def test_a_set_answers_with_its_nearest_solution(method: str, tmp_path: Path) -> None:
     found = make_front(tmp_path / "front", method, points=3)
     run = open_front(found.directory)
@@ -114,14 +117,16 @@ class CrashError(Exception):
 
 
 class Fragile:
-    """News that end a run after so many of them."""
+    """News that end a run after so many of them; ``polite``, as Ctrl-C does."""
 
-    def __init__(self, news: int) -> None:
-        self.left = news
+    def __init__(self, news: int, *, polite: bool = False) -> None:
+        self.left, self.polite = news, polite
 
     def advance(self, rows: int, losses: Mapping[str, float], rows_per_second: float) -> None:
         self.left -= 1
-        if self.left < 0:
+        if self.left == 0 and self.polite:
+            os.kill(os.getpid(), signal.SIGINT)
+        if self.left < 0 and not self.polite:
             raise CrashError
 
     def plan(self, rows: int, label: str) -> None: ...
@@ -132,7 +137,12 @@ class Fragile:
 
 
 @pytest.mark.parametrize(
-    ("method", "file"), [("pa_lo_ra", "front.safetensors"), ("linear", "solutions/001.safetensors")]
+    ("method", "file"),
+    [
+        ("pa_lo_ra", "front.safetensors"),
+        ("linear", "solutions/001.safetensors"),
+        ("moo_svgd", "solutions/001.safetensors"),
+    ],
 )
 def test_a_killed_front_goes_on_to_the_same_weights(method: str, file: str, tmp_path: Path) -> None:
     options = {
@@ -144,12 +154,16 @@ def test_a_killed_front_goes_on_to_the_same_weights(method: str, file: str, tmp_
     what = plan(only(make_table(300), "bought", "price"), targets=("bought", "price"), options=options)
     front = parse_front({"method": method, "points": 3})
     whole = run_front(what, front, tmp_path / "whole")
+    run_front(what, front, tmp_path / "killed", progress=Fragile(2, polite=True))  # within the first epoch
     for news in (3, 6, 12):
         with pytest.raises(CrashError):
             run_front(what, front, tmp_path / "killed", resume=True, progress=Fragile(news))
     killed = run_front(what, front, tmp_path / "killed", resume=True)
     a, b = (load_file(tmp_path / name / file) for name in ("whole", "killed"))
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    told = [read_parquet(tmp_path / name / "history.parquet") for name in ("whole", "killed")]
+    for column in ("run", "step", "phase", "name", "task", "value"):
+        assert np.array_equal(*(history[column] for history in told), equal_nan=column == "value")
     assert killed.results["points"] == whole.results["points"]
     assert killed.results["baselines"] == whole.results["baselines"]
     with pytest.raises(RunError, match="finished"):

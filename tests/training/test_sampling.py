@@ -159,16 +159,18 @@ class Interrupter(Silent):
 
 
 @pytest.mark.parametrize(
-    ("method", "more"),
+    ("method", "more", "after"),
     [
-        ("temperature", {"sampling.rows": {"bought": 40, "price": 20, "colour": 30}}),
-        ("exp3", {}),
-        ("influence_matrix", {"sampling.options": {"bandit": "thompson"}}),
-        ("pi_ke", {"training.batch_size": 48}),
-        ("son_goku", {"sampling.options": {"period": 3, "threshold": 0.0}}),
+        ("temperature", {"sampling.rows": {"bought": 40, "price": 20, "colour": 30}}, 16),
+        ("exp3", {}, 2),  # within the first epoch
+        ("influence_matrix", {"sampling.options": {"bandit": "thompson"}}, 16),
+        ("pi_ke", {"training.batch_size": 48}, 16),
+        ("son_goku", {"sampling.options": {"period": 3, "threshold": 0.0}}, 16),
     ],
 )
-def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, method: str, more: dict[str, Any]) -> None:
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    tmp_path: Path, method: str, more: dict[str, Any], after: int
+) -> None:
     options = {**FAST, **more, "sampling.method": method}
     table = three_sources()
 
@@ -176,7 +178,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, method: str, 
         return run(plan(table, targets=TARGETS, options=options), tmp_path / name, **how)
 
     go("whole")
-    assert go("stopped", progress=Interrupter(16)).interrupted
+    assert go("stopped", progress=Interrupter(after)).interrupted
     assert not go("stopped", resume=True).interrupted
     whole, stopped = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)

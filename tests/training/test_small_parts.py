@@ -80,8 +80,12 @@ def test_history_survives_on_disk_and_forgets(tmp_path: Path) -> None:
     again = History.load(tmp_path / "history.parquet")
     assert again.records[:2] == history.records[:2]
     assert again.records[2][:-1] == history.records[2][:-1]
-    again.forget_after(("joint", 0), 3)
+    again.forget_after(("joint", 0), 3, midway=False)
     assert [r[2] for r in again.records] == [3, 9]
+    again.forget_after(("single:ä", 1), 9, midway=False)
+    assert [r[2] for r in again.records] == [3, 9]
+    again.forget_after(("single:ä", 1), 9, midway=True)
+    assert [r[2] for r in again.records] == [3]
     assert History.load(tmp_path / "absent.parquet").records == []
 
 

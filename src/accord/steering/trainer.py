@@ -1,4 +1,4 @@
-"""Training of one network that holds a front: steps at sampled preferences, judged by the hypervolume it reaches."""
+"""Training of a whole front at once, of one network or of a set: judged by the hypervolume that it reaches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from accord.pareto import hypervolume
-from accord.steering.network import Steerable, adapters
+from accord.steering.learner import Batch, Learner
 from accord.steering.rows import Rows
 from accord.tasks import Objectives
 from accord.training.checkpoint import load_checkpoint, save_checkpoint
@@ -20,12 +20,11 @@ from accord.training.history import Clock, History
 from accord.training.interrupt import Stop
 from accord.training.loop import LOGS_PER_EPOCH, Outcome
 from accord.training.meter import Meter
-from accord.training.optimizer import AdamW, Group, build_optimizer, clip_gradients
+from accord.training.optimizer import clip_gradients
 from accord.training.progress import Progress
 from accord.training.schedule import rate_factor
 from accord.training.spec import TrainingSpec
 from accord.training.stopping import Best
-from accord.weighting import Fixed
 
 # Row orders and preferences are functions of seed and step, so that resuming needs no state of theirs.
 STREAM = 1_000_003
@@ -33,27 +32,25 @@ STREAM = 1_000_003
 
 @dataclass
 class FrontTrainer:
-    """Trains ``model`` in place.
+    """Trains the model of ``learner`` in place.
 
     Attributes:
-        model: on the device it is trained on.
+        learner: the front, on the device that it is trained on.
         objectives: the tasks.
         data: all rows, whose numbers ``train`` ``[n]`` holds those to train on.
         live: the rows that the front is judged by after every epoch.
-        preferences: ``[n, T]``, where it is judged.
         reference: ``[T]``, the worst corner of the hypervolume.
         training: budget and optimiser.
-        autocast: whether the network computes in bfloat16.
+        autocast: whether networks compute in bfloat16.
         seed: of row order, preferences and dropout.
         checkpoint: where state is kept while training; read first when it exists.
     """
 
-    model: Steerable
+    learner: Learner[Any]
     objectives: Objectives
     data: Rows
     train: Tensor
     live: Rows
-    preferences: Tensor
     reference: Tensor
     training: TrainingSpec
     autocast: bool
@@ -69,10 +66,11 @@ class FrontTrainer:
     offset: int = 0
 
     def __post_init__(self) -> None:
+        self.model = self.learner.model
         self.device = next(self.model.parameters()).device
         self.steps_per_epoch = -(-len(self.train) // self.training.batch_size)
         self.total_steps = self.steps_per_epoch * self.training.epochs
-        self.optimizer = front_optimizer(self.model, self.training)
+        self.optimizer = self.learner.optimizer(self.training)
         self.meter = Meter(self.objectives.names)
         self.skipped: dict[str, int] = {}
         self.name = ("front", self.seed)
@@ -117,38 +115,23 @@ class FrontTrainer:
 
     def _step(self, rows: Tensor) -> None:
         factor = rate_factor(self.training, self.clock.step, self.total_steps)
-        front = self.model.front
         generator = torch.Generator().manual_seed(self.seed * STREAM + 2**40 + self.clock.step)
         progress = self.clock.step / max(1, self.total_steps - 1)
-        preferences = front.sample(generator, progress).to(self.device)
-        losses, present = self._losses(rows, preferences)
-        if present.any():
-            kept = preferences[:, present]
-            kept = kept / kept.sum(dim=1, keepdim=True).clamp(min=torch.finfo(kept.dtype).tiny)
-            front.objective(losses[:, present], kept).backward()
-        if clip_gradients(self.model, self.training.clip_norm):
+        means, present = self.learner.descend(self._batch(rows), generator, progress)
+        if all(clip_gradients(part, self.training.clip_norm) for part in self.learner.parts()):
             self.optimizer.step(factor)
         elif present.any():
             self.skipped["(all)"] = self.skipped.get("(all)", 0) + 1
         self.optimizer.zero_grad()
-        means = losses.detach().mean(dim=0)
         self.meter.add({n: means[t] if present[t] else None for t, n in enumerate(self.objectives.names)}, None)
         self.clock.step += 1
         self.clock.rows += len(rows)
         self.offset += 1
 
-    def _losses(self, rows: Tensor, preferences: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the losses ``[W, T]`` at ``preferences`` and which tasks ``[T]`` have a label in ``rows``."""
+    def _batch(self, rows: Tensor) -> Batch:
         features = self.data.features[rows].to(self.device)
         targets = [target.take(rows).to(self.device) for target in self.data.targets]
-        found: list[list[Tensor | None]] = []
-        for preference in preferences:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                outputs = self.model(features, preference)
-            found.append(self.objectives.losses([output.float() for output in outputs], targets))
-        present = torch.tensor([loss is not None for loss in found[0]], device=self.device)
-        nothing = torch.zeros((), device=self.device)
-        return torch.stack([torch.stack([nothing if x is None else x for x in line]) for line in found]), present
+        return Batch(features, targets, self.objectives, self.autocast)
 
     def _log(self) -> None:
         losses, _ = self.meter.take()
@@ -164,7 +147,7 @@ class FrontTrainer:
         self._told = self.clock.rows
 
     def _validate(self) -> None:
-        points = torch.stack([self._point(preference) for preference in self.preferences])
+        points = self.learner.points(self.objectives, self.live)
         finite = points.isfinite().all(dim=1)
         score = float(hypervolume(points[finite], self.reference)) if finite.any() else float("-inf")
         self.history.add(self.name, self.clock, "validation", "hypervolume", score)
@@ -173,11 +156,6 @@ class FrontTrainer:
             self.history.add(self.name, self.clock, "validation", "loss", value, task)
         self.best.update(score, self.epoch, self.model.state_dict())
         self.progress.evaluated(self.epoch, {"hypervolume": score, **least})
-
-    def _point(self, preference: Tensor) -> Tensor:
-        outputs = front_outputs(self.model, self.live, preference)
-        losses = self.objectives.losses(outputs, self.live.targets)
-        return torch.tensor([float("nan") if loss is None else loss.item() for loss in losses], dtype=torch.float64)
 
     def _save_if_due(self, share: float) -> None:
         if time.monotonic() - self._saved >= share * self.training.checkpoint_seconds:
@@ -204,30 +182,4 @@ class FrontTrainer:
         self.clock, self.best = Clock(**state["clock"]), Best(**state["best"])
         self.meter.restore(state["meter"])
         self.skipped, self.epoch, self.offset = state["skipped"], state["epoch"], state["offset"]
-        self.history.forget_after(self.name, self.clock.step)
-
-
-@torch.no_grad()
-def front_outputs(model: Steerable, rows: Rows, preference: Tensor) -> list[Tensor]:
-    """Return every head's outputs for ``rows`` at ``preference`` ``[T]``, float32 on the CPU, batch by batch."""
-    was_training, size = model.training, 8192
-    device = next(model.parameters()).device
-    model.eval()
-    parts = [
-        [out.float().cpu() for out in model(rows.features[start : start + size].to(device), preference.float())]
-        for start in range(0, len(rows), size)
-    ]
-    model.train(was_training)
-    return [torch.cat(column) for column in zip(*parts, strict=True)]
-
-
-def front_optimizer(model: Steerable, training: TrainingSpec) -> AdamW:
-    """Return AdamW as every run has it, with adapters at T times the rate."""
-    fast = adapters(model)
-    ours = {id(parameter) for parameter in fast}
-    groups = [
-        Group([p for p in group.parameters if id(p) not in ours], group.rate, group.decay)
-        for group in build_optimizer(model, Fixed(), training).groups
-    ]
-    rate = model.front.tasks * training.learning_rate
-    return AdamW([*groups, Group(fast, rate, training.weight_decay)])
+        self.history.forget_after(self.name, self.clock.step, midway=self.offset > 0)

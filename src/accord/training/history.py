@@ -60,9 +60,16 @@ class History:
         for mirror in self.mirrors:
             mirror.close()
 
-    def forget_after(self, model: tuple[str, int], step: int) -> None:
-        """Drop what ``model`` recorded after ``step``: it will be done again from a checkpoint."""
-        self.records = [r for r in self.records if (r[0], r[1]) != model or r[2] <= step]
+    def forget_after(self, model: tuple[str, int], step: int, *, midway: bool) -> None:
+        """Drop what ``model`` recorded after its checkpoint at ``step``: it will be done again.
+
+        ``midway`` in an epoch, that includes a validation at ``step`` itself: one that is interrupted within its first
+        epoch is judged as it is then.
+        """
+        again = {"validation"} if midway else set()
+        self.records = [
+            r for r in self.records if (r[0], r[1]) != model or r[2] < step or (r[2] == step and r[5] not in again)
+        ]
 
     def save(self, path: Path) -> None:
         """Write the whole table as Parquet, atomically."""

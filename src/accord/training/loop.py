@@ -285,4 +285,4 @@ class Trainer:
         if self.watcher is not None:
             self.watcher.load_state_dict(state["watcher"])
         self.skipped, self.epoch, self.offset = state["skipped"], state["epoch"], state["offset"]
-        self.history.forget_after(self.name, self.clock.step)
+        self.history.forget_after(self.name, self.clock.step, midway=self.offset > 0)
