@@ -15,7 +15,7 @@ from accord.steering.methods import front_methods, is_set, method_class
 
 def test_every_front_method_resolves_to_options_that_resolve_to_themselves() -> None:
     assert {"cosmos", "pa_mal", "pa_lo_ra", "pareto_hyper_network", "epo", "pmgda", "pmtl"} < set(front_methods())
-    assert "mogfn" not in front_methods() and "hypervolume_gradient" not in front_methods()
+    assert {"hypervolume_gradient", "moosvgd"} < set(front_methods()) and "mogfn" not in front_methods()
     for name in front_methods():
         front = parse_front({"method": name})
         assert front.method == name
@@ -47,6 +47,8 @@ def test_what_authors_use_on_tables_is_the_default_there_and_can_be_changed() ->
         ({"method": "pa_mal", "options": {"window": 1, "penalty": 1.0}}, "needs a window of 2"),
         ({"method": "phn", "options": {"hidden": 100}}, "cannot be"),
         ({"method": "epo", "options": {"tolerance": 0.0}}, "tolerance must be"),
+        ({"method": "moo_svgd", "options": {"repulsion": -1.0}}, "repulsion must be"),
+        ({"method": "hypervolume_gradient", "options": {"reference": [1, 1]}}, "takes no options"),
         ({"method": "epo", "points": 1}, "at least 2"),
         ({"metod": "epo"}, "Did you mean 'method'"),
     ],

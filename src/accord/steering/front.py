@@ -12,9 +12,9 @@ from torch import Tensor
 from accord.errors import RunError
 from accord.sharing import MultiTaskModel
 from accord.steering.grid import nearest
+from accord.steering.learner import front_outputs
 from accord.steering.network import Blueprint, Steerable
 from accord.steering.rows import Rows
-from accord.steering.trainer import front_outputs
 from accord.training.files import read_tensors, write_tensors
 from accord.training.problem import all_outputs
 

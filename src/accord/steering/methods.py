@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 
 from accord.errors import ConfigurationError, suggest
-from accord.pareto import PreferenceModel, Scalarisation
+from accord.pareto import MOOSVGD, HypervolumeGradient, PreferenceModel, Scalarisation
 from accord.pareto.preference_solver import PreferenceSolver
 from accord.registry import find, registered
 
-SHORT = {"phn": "pareto_hyper_network", "linear": "linear_scalarisation"}
+SHORT = {"phn": "pareto_hyper_network", "linear": "linear_scalarisation", "moo_svgd": "moosvgd"}
+# Those that move all solutions of a set at once, and know of no preference.
+TOGETHER = (HypervolumeGradient, MOOSVGD)
 # Constructor arguments that a run knows itself.
-GIVEN = ("net", "tasks", "members", "image", "scalarisation", "preference", "preferences", "index")
+GIVEN = ("net", "tasks", "members", "image", "scalarisation", "preference", "preferences", "index", "reference")
 
 
 def front_methods() -> dict[str, type]:
@@ -19,7 +21,7 @@ def front_methods() -> dict[str, type]:
 
     Those that need more than a run knows, as the items of a session recommender, are for one's own loop.
     """
-    kinds = (PreferenceModel, PreferenceSolver, Scalarisation)
+    kinds = (PreferenceModel, PreferenceSolver, Scalarisation, *TOGETHER)
     return {name: cls for name, cls in registered("pareto").items() if issubclass(cls, kinds) and _known(cls)}
 
 
@@ -47,3 +49,8 @@ def method_class(name: str) -> type:
 def is_set(cls: type) -> bool:
     """Whether the method trains a model for each point, rather than one model for all of them."""
     return not issubclass(cls, PreferenceModel)
+
+
+def is_together(cls: type) -> bool:
+    """Whether the models of the method's set are trained in one run, each step depending on where all of them are."""
+    return issubclass(cls, TOGETHER)

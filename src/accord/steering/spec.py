@@ -20,10 +20,12 @@ from accord.training.strict import decode
 LOOKED_AT, TRAINED = {2: 11}, {2: 5}
 LOOKED_AT_MANY, TRAINED_MANY = 21, 10
 
-# What the papers' authors use on tables, where the constructors' defaults are those for images.
+# What the papers' authors use on tables, where the constructors' defaults are those for images; and a repulsion that does
+# not throw the networks of a set, whose losses are nearly alike at first, off before they have learned anything.
 ON_TABLES: Mapping[str, Mapping[str, Any]] = {
     "cosmos": {"penalty": 0.01, "concentration": 0.5},
     "pa_mal": {"window": 2, "penalty": 5.0},
+    "moosvgd": {"repulsion": 0.01},
 }
 
 
@@ -33,9 +35,10 @@ class FrontSpec:
 
     Attributes:
         method: a preference model of the room ``pareto`` (``cosmos``, ``pa_lo_ra``, ``pa_mal``,
-            ``pareto_hyper_network`` or ``phn``), which makes one steerable model; or a solver (``epo``, ``pmgda``,
+            ``pareto_hyper_network`` or ``phn``), which makes one steerable model; a solver (``epo``, ``pmgda``,
             ``pmtl``) or scalarisation (``linear_scalarisation`` or ``linear``, ``tchebycheff_scalarisation``, ...),
-            which trains one model for each point.
+            which trains one model for each point; or ``hypervolume_gradient`` or ``moo_svgd``, which trains as many
+            models together, and finds out afterwards which preference each speaks for.
         options: the constructor's arguments.
         points: how many evenly spaced preferences are measured, or trained, at least; 0 is 11 (trained: 5) for two
             tasks and 21 (10) for more. With three tasks or more the next larger grid is taken.
@@ -90,6 +93,7 @@ def _tried(cls: type, name: str, options: Mapping[str, Any]) -> None:
         "preference": [0.5, 0.5],
         "preferences": [[0.5, 0.5]],
         "index": 0,
+        "reference": [1.0, 1.0],
     }
     try:
         with torch.random.fork_rng():

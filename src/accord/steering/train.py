@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,11 @@ from torch import Tensor
 from accord.sharing import MultiTaskModel
 from accord.steering.balancers import point_balancer
 from accord.steering.front import Front, SolutionSet, SteerableFront
-from accord.steering.methods import is_set, method_class
+from accord.steering.learner import Learner, Steered
+from accord.steering.methods import is_set, is_together, method_class
 from accord.steering.network import Blueprint
 from accord.steering.rows import Rows
+from accord.steering.together import Together, best_places
 from accord.steering.trainer import FrontTrainer
 from accord.training.environment import peak_memory_mb
 from accord.training.files import read_tensors, write_tensors
@@ -67,15 +70,16 @@ class Trained:
 
 
 def models_of(field: Field) -> int:
-    """Return how many models one seed trains."""
-    front, tasks = field.blueprint.front, len(field.prepared.targets)
-    points = len(field.preferences) if is_set(method_class(front.method)) else 1
+    """Return how many trainings one seed is."""
+    cls, tasks = method_class(field.blueprint.front.method), len(field.prepared.targets)
+    points = len(field.preferences) if is_set(cls) and not is_together(cls) else 1
     return points + (1 + tasks if field.context.spec.evaluation.baselines else 0)
 
 
 def train_seed(field: Field, seed: int) -> Trained:
     """Train everything of one seed, or read back what an earlier attempt finished."""
-    make = train_set if is_set(method_class(field.blueprint.front.method)) else train_steerable
+    cls = method_class(field.blueprint.front.method)
+    make = train_together if is_together(cls) else train_set if is_set(cls) else train_steerable
     front, facts, interrupted = make(field, seed)
     wanted = field.context.spec.evaluation.baselines
     baselines = list(_baselines(field, seed)) if wanted else []
@@ -90,20 +94,38 @@ def _baselines(field: Field, seed: int) -> Iterator[Baseline]:
 
 def train_steerable(field: Field, seed: int) -> tuple[Front, dict[str, Any], bool]:
     """Train the one model of the front; return it, its cost, and whether a person stopped it."""
+    learner = Steered(field.blueprint.steerable(seed), field.preferences)
+    facts, interrupted = _train(field, learner, seed)
+    return SteerableFront(field.blueprint, field.preferences, learner.model), facts, interrupted
+
+
+def train_together(field: Field, seed: int) -> tuple[Front, dict[str, Any], bool]:
+    """Train the models of a set in one run, then give each the preference that it speaks for."""
+    front, count = field.blueprint.front, len(field.preferences)
+    cls, scale = method_class(front.method), field.reference
+    known = {"reference": torch.ones_like(scale)} if "reference" in inspect.signature(cls).parameters else {}
+    learner = Together(field.blueprint.plain(seed), count, cls(**known, **front.options), scale, seed)
+    facts, interrupted = _train(field, learner, seed)
+    networks = learner.networks()
+    places = best_places(learner.points(field.prepared.objectives, field.live), field.preferences)
+    return SolutionSet(field.blueprint, field.preferences, [networks[i] for i in places]), facts, interrupted
+
+
+def _train(field: Field, learner: Learner[Any], seed: int) -> tuple[dict[str, Any], bool]:
+    """Train ``learner``, or read back what an earlier attempt finished; return its cost and whether it was stopped."""
     context, prepared = field.context, field.prepared
     done = _path(context.directory, f"front-{seed}.done.safetensors")
-    model = field.blueprint.steerable(seed)
     if done.exists():
         weights, facts = read_tensors(done)
-        model.load_state_dict(weights)
-        return SteerableFront(field.blueprint, field.preferences, model), facts, False
+        learner.model.load_state_dict(weights)
+        return facts, False
+    learner.model.to(context.device)
     trainer = FrontTrainer(
-        model.to(context.device),
+        learner,
         prepared.objectives,
         Rows(prepared.features, prepared.targets),
         prepared.parts["train"],
         field.live,
-        field.preferences,
         field.reference,
         context.spec.training,
         _bfloat16(context),
@@ -123,14 +145,14 @@ def train_steerable(field: Field, seed: int) -> tuple[Front, dict[str, Any], boo
         "score": outcome.best_score,
         "epoch": outcome.best_epoch,
         "skipped": outcome.skipped,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for p in learner.model.parameters()),
         "peak_memory_mb": peak_memory_mb(),
     }
-    model = model.cpu()
+    learner.model.cpu()
     if not outcome.interrupted:
-        write_tensors(done, model.state_dict(), meta=facts)
+        write_tensors(done, learner.model.state_dict(), meta=facts)
         trainer.checkpoint.unlink(missing_ok=True)
-    return SteerableFront(field.blueprint, field.preferences, model), facts, outcome.interrupted
+    return facts, outcome.interrupted
 
 
 def train_set(field: Field, seed: int) -> tuple[Front, dict[str, Any], bool]:

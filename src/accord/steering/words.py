@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from accord.steering.methods import is_together, method_class
+
 
 def paragraph(found: Mapping[str, Any]) -> str:
     """Return the honest summary of ``front.json``: how far it steers, what it covers, and against what.
@@ -18,6 +20,8 @@ def paragraph(found: Mapping[str, Any]) -> str:
     opening = (
         f"One {method} model, measured at {points} preferences"
         if found["kind"] == "steerable"
+        else f"{points} models trained together by {method}"
+        if is_together(method_class(method))
         else f"{points} models trained by {method}, one for each preference"
     )
     rows, seeds = found["rows"]["test"], len(found["seeds"])
