@@ -11,7 +11,17 @@ from safetensors.torch import load_file, save_file
 from tests.merging.recipe_zoo import factors, write_adapter
 
 from accord.errors import ConfigurationError, DataError
-from accord.merging import TIES, Linear, TaskArithmetic, adapt, merge_adapters, merge_recipe, open_adapter
+from accord.merging import (
+    TIES,
+    Linear,
+    PersonalisedSoup,
+    RewardedSoup,
+    TaskArithmetic,
+    adapt,
+    merge_adapters,
+    merge_recipe,
+    open_adapter,
+)
 from accord.merging.lazy import LazyTensor
 
 Q, DOWN = "model.layers.1.self_attn.q_proj", "model.layers.2.mlp.down_proj"
@@ -165,6 +175,16 @@ def test_a_sum_of_adapters_is_exact_and_no_average_of_factors(three):
     for module, change in changes(merged).items():
         expected = 0.5 * dense[0][module] - dense[1][module] + 2.0 * dense[2][module]
         np.testing.assert_allclose(change, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_soups_of_adapters_mix_their_products(three):
+    adapters, dense = three
+    for soup, shares in ((RewardedSoup([0.2, 0.5, 0.3]), (0.2, 0.5, 0.3)), (PersonalisedSoup([2, 0]), (0.5, 0, 0.5))):
+        merged = merge_adapters(adapters, soup)
+        assert merged.error == 0.0
+        for module, change in changes(merged).items():
+            expected = sum(share * one[module] for share, one in zip(shares, dense, strict=True))
+            np.testing.assert_allclose(change, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_smaller_rank_is_the_nearest_and_its_error_is_told(three):

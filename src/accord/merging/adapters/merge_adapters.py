@@ -16,9 +16,8 @@ from accord.errors import ConfigurationError, DataError, RunError
 from accord.merging.adapters.factors import Factors
 from accord.merging.adapters.open_adapter import ADAPTER_CONFIG, PREFIX, WEIGHTS, Adapter
 from accord.merging.adapters.products import concatenate, merge_products, truncate
-from accord.merging.linear import Linear
+from accord.merging.combination import Combination
 from accord.merging.merging_method import MergingMethod
-from accord.merging.task_arithmetic import TaskArithmetic
 from accord.merging.writing import explained, write_whole
 
 
@@ -69,8 +68,8 @@ def merge_adapters(
 
     Args:
         adapters: of the same base.
-        method: :class:`~accord.merging.Linear` and :class:`~accord.merging.TaskArithmetic` are exact; the base of the
-            others is a change of 0.
+        method: weighted sums are exact: :class:`~accord.merging.Linear`, :class:`~accord.merging.TaskArithmetic` and
+            soups. The base of the others is a change of 0.
         rank: of the result; the sum of the ranks when left out.
         dtype: of the result. The default keeps the sum exact to its rounding.
 
@@ -82,8 +81,9 @@ def merge_adapters(
     if not adapters:
         raise ConfigurationError("there is no adapter to merge")
     _check(adapters)
-    exact = isinstance(method, Linear | TaskArithmetic)
-    if not exact and rank is None:
+    # Weights that look at no tensor hold for the factors of all modules alike.
+    weighted = method if isinstance(method, Combination) and method.survey(len(adapters), 1, True) is None else None
+    if weighted is None and rank is None:
         raise ConfigurationError(
             f"what {type(method).__name__} makes of low-rank changes has full rank: give the rank of the result"
         )
@@ -93,10 +93,8 @@ def merge_adapters(
     for module in dict.fromkeys(module for adapter in adapters for module in adapter.modules):
         parts = [adapter.modules.get(module) for adapter in adapters]
         like = next(part for part in parts if part is not None)
-        if exact:
-            assert isinstance(method, Linear | TaskArithmetic)
-            coefficients = method.coefficients(len(adapters), True, None)[1:]
-            left, right = concatenate(parts, coefficients)
+        if weighted is not None:
+            left, right = concatenate(parts, weighted.coefficients(len(adapters), True, None)[1:])
             lost[module] = (0.0, 1.0)
             if rank is not None:
                 left, right, lost[module] = truncate(left, right, rank)
