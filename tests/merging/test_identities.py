@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -58,6 +59,18 @@ def test_any_shape_and_type_gives_finite_numbers_of_the_same_shape_and_type(meth
     for name, tensor in base.items():
         assert merged[name].shape == tensor.shape and merged[name].dtype == dtype
         assert torch.isfinite(merged[name]).all()
+
+
+SCALED = [pytest.param(cls, id=n) for n, cls in METHODS.items() if "scale" in inspect.signature(cls).parameters]
+
+
+@pytest.mark.parametrize("cls", SCALED)
+def test_a_scale_of_0_gives_the_base_or_nothing(cls):
+    base, models = siblings(4, 3, torch.bfloat16, ((6, 5), (11,), ()))
+    method = cls(scale=0.0)
+    merged = method(base if method.base == "needed" else None, fitting(method, models))
+    for name, tensor in base.items():
+        assert torch.equal(merged[name], tensor if method.base == "needed" else torch.zeros_like(tensor))
 
 
 @pytest.mark.parametrize("method", CASES)

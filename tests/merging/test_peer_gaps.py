@@ -34,9 +34,19 @@ peft
     ``test_a_sum_of_adapters_is_exact_and_no_average_of_factors``
  2. wrong with rsLoRA, DoRA, rank patterns, biases: ``test_adapters.py``: ``test_scales_as_peft_has_them``,
     ``test_dora_gives_rows_their_length``, ``test_what_is_no_product_is_refused_by_name``
+
+Papers' own code
+ 1. soups of adapters that average factors: ``test_adapters.py``: ``test_soups_of_adapters_mix_their_products``
+ 2. DARE after TIES instead of before it: ``test_dare_drops_before_signs_are_elected``
+ 3. a maximum over all task vectors, not those that agree (EMR): ``test_masked.py``: ``test_emr_by_hand``
+ 4. directions without strength filled up at random (TSV-Merge, Iso): ``test_matrices.py``:
+    ``test_tasks_on_one_axis_by_hand``
 """
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +60,14 @@ from accord.merging import DARE, SLERP, TIES, Linear, TaskArithmetic
 
 def one(values):
     return {"w": torch.as_tensor(values)}
+
+
+def test_every_test_that_is_named_above_is_there():
+    files = list(Path(__file__).parents[1].rglob("test_*.py"))
+    text, known = "\n".join(path.read_text("utf-8") for path in files), {path.stem for path in files}
+    assert __doc__ is not None
+    for name, star in re.findall(r"\b(test_[a-z0-9_]+)(\*?)", __doc__):
+        assert name in known or re.search(rf"def {name}" if star else rf"def {name}\(", text), name
 
 
 @pytest.mark.parametrize("method", [TaskArithmetic(0.3137), TIES(0.7), DARE(0.5), DARE(0.5, merge="ties")], ids=repr)
@@ -71,6 +89,20 @@ def test_dare_of_a_sparse_task_vector_keeps_its_mean():
     fourth = (sparse**4).sum().sqrt() / (sparse * sparse).sum()
     assert abs(share - 1) < 5 * 3 * fourth / rounds**0.5  # each entry has the deviation sqrt(1 / 0.1 - 1) = 3
     assert not total[sparse == 0].any()
+
+
+def test_dare_drops_before_signs_are_elected():
+    """The one negative entry wins wherever both positive ones were dropped, as it never could the other way round."""
+    size = 4000
+    models = [one(torch.full((size,), value)) for value in (1.0, 1.0, -1.5)]
+    merged = DARE(0.5, merge="ties")(one(torch.zeros(size)), models)["w"]
+    alone, against_one, none = (
+        (merged == -3.0).float().mean(),
+        (merged > 0).float().mean(),
+        (merged == 0).float().mean(),
+    )
+    # -3 is elected against nobody or against one 2: half of the places, in three quarters of them.
+    assert abs(alone - 3 / 8) < 0.03 and abs(none - 1 / 8) < 0.03 and abs(against_one - 1 / 2) < 0.03
 
 
 def test_the_papers_density_is_the_default():

@@ -14,7 +14,21 @@ import yaml
 from tests.merging import recipe_zoo as zoo
 
 from accord.errors import ConfigurationError, DataError
-from accord.merging import begin_job, merge_recipe, open_checkpoint, read_recipes, verify
+from accord.merging import (
+    DARE,
+    DELLA,
+    SCE,
+    ArceeFusion,
+    Breadcrumbs,
+    KarcherMean,
+    MultiSLERP,
+    NearSwap,
+    begin_job,
+    merge_recipe,
+    open_checkpoint,
+    read_recipes,
+    verify,
+)
 
 RECIPES = Path(__file__).with_name("recipes")
 LAYER = re.compile(r"layers\.(\d+)\.")
@@ -31,7 +45,7 @@ def root(tmp_path_factory):
 
 
 def merged(root, recipe, out, **options):
-    folder = merge_recipe(root / recipe, root / out, **options)
+    folder = merge_recipe(root / recipe if isinstance(recipe, str) else recipe, root / out, **options)
     assert verify(folder) > 0
     return {name: tensor.double().numpy() for name, tensor in open_checkpoint(folder).items()}
 
@@ -166,6 +180,46 @@ def test_what_the_documentation_says(root, expected):
     assert set(result) == set(states["base"])
     for tensor, values in result.items():
         np.testing.assert_allclose(values, expected(tensor, states), rtol=precision, atol=precision / 100)
+
+
+# Methods of mergekit's that no file of this folder asks for: its parameters, and the same in Accord's own words.
+IN_OWN_WORDS = {
+    "dare_linear": (
+        "{normalize: true, lambda: 0.5}",
+        DARE([0.5, 0.25], weights=[0.5 * 2 / 5, 0.5 * 3 / 5]),
+    ),
+    "della": (
+        "{epsilon: 0.2, lambda: 0.5}",
+        DELLA([0.5, 0.25], 0.2, weights=[2.0, 3.0], scale=0.5, merge="ties"),
+    ),
+    "breadcrumbs": (
+        "{gamma: 0.1}",
+        Breadcrumbs([0.5, 0.25], 0.1, weights=[2.0, 3.0], scale=1.0, merge="linear"),
+    ),
+    "sce": ("{select_topk: 0.3}", SCE(0.3)),
+    "multislerp": ("{eps: 1.0e-6}", MultiSLERP([2.0, 3.0], tangent="projection")),
+    "karcher": ("{max_iter: 50, tol: 1.0e-9}", KarcherMean()),
+    "arcee_fusion": ("{}", ArceeFusion()),
+    "nearswap": ("{t: 0.05}", NearSwap(0.05)),
+}
+
+
+@pytest.mark.parametrize("name", IN_OWN_WORDS)
+def test_other_methods_of_mergekit_mean_these_of_accord(root, monkeypatch, name):
+    folder, _ = root
+    monkeypatch.chdir(folder)
+    parameters, method = IN_OWN_WORDS[name]
+    with_density = name in ("dare_linear", "della", "breadcrumbs")
+    entries = []
+    for model, weight, density in (("alpha", 2, 0.5), ("beta", 3, 0.25))[: method.most]:
+        own = [f"weight: {weight}"] * (method.most is None) + [f"density: {density}"] * with_density
+        entries.append(f"{{model: {model}, parameters: {{{', '.join(own)}}}}}")
+    base = "" if name == "karcher" else "base_model: base\n"
+    text = f"models: [{', '.join(entries)}]\nmerge_method: {name}\n{base}parameters: {parameters}\n"
+    result = merged(folder, yaml.safe_load(text), f"own-{name}")
+    models = [open_checkpoint(folder / model) for model in ("alpha", "beta")[: method.most]]
+    expected = method(open_checkpoint(folder / "base") if base else None, models)
+    assert all(np.array_equal(values, expected[tensor].double().numpy()) for tensor, values in result.items())
 
 
 def stacked(name, layers):
