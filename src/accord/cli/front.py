@@ -20,7 +20,8 @@ Examples:
   accord front s.yaml --method pa_lo_ra --set front.options.rank=4 --out runs/f
       Another method; its options are under front.options.
   accord front s.yaml --method epo --points 7
-      A model for each of seven preferences instead.
+      A model for each of seven preferences instead. With --method
+      hypervolume_gradient, seven models that spread by themselves.
 
 SOURCE is what accord fit takes, or a specification with a section front: in it
 (accord front ... --dry-run prints one). The output directory holds front.yaml
@@ -75,7 +76,8 @@ def front(
         test: a second table with the test rows.
         split: how rows are divided: auto, given, random, stratified, grouped or time.
         split_column: the column that says the part, group or time.
-        method: cosmos, pa_lo_ra, pa_mal or phn: one steerable model; epo, pmgda, pmtl, linear, ...: one for each point.
+        method: cosmos, pa_lo_ra, pa_mal or phn: one steerable model; epo, pmgda, pmtl, linear, ...: one for each point;
+            hypervolume_gradient, moo_svgd: a set that is trained together.
         points: how many evenly spaced preferences are measured (or trained) at least.
         sharing: the network's architecture; see accord methods --room sharing.
         epochs: passes over the training rows at most.

@@ -20,8 +20,8 @@ from accord.training.strict import decode
 LOOKED_AT, TRAINED = {2: 11}, {2: 5}
 LOOKED_AT_MANY, TRAINED_MANY = 21, 10
 
-# What the papers' authors use on tables, where the constructors' defaults are those for images; and a repulsion that does
-# not throw the networks of a set, whose losses are nearly alike at first, off before they have learned anything.
+# What the papers' authors use on tables, where the constructors' defaults are those for images; and a repulsion that
+# does not throw off the networks of a set, whose losses are nearly alike at first, before they have learned anything.
 ON_TABLES: Mapping[str, Mapping[str, Any]] = {
     "cosmos": {"penalty": 0.01, "concentration": 0.5},
     "pa_mal": {"window": 2, "penalty": 5.0},
