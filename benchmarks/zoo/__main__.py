@@ -1,68 +1,77 @@
-"""Train zoos, judge every method, and print the table.
+"""Train zoos, judge every merging method on them, and write docs/zoo.md.
 
-python -m benchmarks.zoo run --seeds 3 --output zoo.jsonl
-python -m benchmarks.zoo table zoo.jsonl
+python -m benchmarks.zoo run pictures --seeds 0 1 2     what is missing of it; trained weights are kept in --work
+python -m benchmarks.zoo table                          the tables, as Markdown
+python -m benchmarks.zoo page                           the tables and pictures of docs/zoo.md
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
-from benchmarks.zoo.judge import judge
-from benchmarks.zoo.pictures import FASHION, load
-from benchmarks.zoo.train import train
+from benchmarks.zoo import page, picture, pictures, sentences
+from benchmarks.zoo.judge import Judge
+from benchmarks.zoo.negate import negate
+from benchmarks.zoo.steer import steer
+from benchmarks.zoo.task import Task
+from benchmarks.zoo.train import Zoo
+
+KINDS = {"pictures": pictures, "sentences": sentences}
 
 
-def run(seeds: int, output: Path, fashion: Path) -> None:
-    """Append one line per seed and method; seeds that are complete are left out."""
-    tasks, done = load(fashion), {line["seed"] for line in _lines(output) if line["method"] == "distillation"}
-    for seed in set(range(seeds)) - done:
-        zoo = train(tasks, seed)
-        with output.open("a", encoding="utf-8") as file:
-            for record in judge(zoo, tasks):
-                file.write(json.dumps({"seed": seed, **record}) + "\n")
-                file.flush()
+def run(kind: str, seeds: list[int], output: Path, work: Path) -> None:
+    """Append one line per seed and method; what is there already is not made again."""
+    tasks = KINDS[kind].load()
+    for seed in seeds:
+        zoo = trained(kind, tasks, seed, work)
+        done = {line["method"] for line in page.read(output) if (line["zoo"], line["seed"]) == (kind, seed)}
+        judge = Judge(zoo, tasks, KINDS[kind].BLOCKS, KINDS[kind].STEPS, KINDS[kind].SIZE)
+        for record in chain(judge.records(done), negate(judge, done), steer(judge, work / f"{kind}-{seed}", done)):
+            with output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"zoo": kind, "seed": seed, **_rounded(record)}) + "\n")
 
 
-def table(output: Path) -> str:
-    """Return the table of means over seeds, best first, as Markdown."""
-    found: dict[str, list[dict]] = defaultdict(list)
-    for line in {(line["seed"], line["method"]): line for line in _lines(output)}.values():
-        found[line["method"]].append(line)
-    tasks = list(next(iter(found.values()))[0]["accuracy"])
-    rows = [f"| method | mean | {' | '.join(tasks)} |", f"| --- {'| --- ' * (len(tasks) + 1)}|"]
-    for name, lines in sorted(found.items(), key=lambda item: -_mean([line["mean"] for line in item[1]])):
-        means = [100 * line["mean"] for line in lines]
-        spread = f" ± {torch.tensor(means).std():.1f}" if len(means) > 1 else ""
-        each = [f"{100 * _mean([line['accuracy'][task] for line in lines]):.1f}" for task in tasks]
-        rows.append(f"| {name} | {_mean(means):.1f}{spread} | {' | '.join(each)} |")
-    return "\n".join(rows)
+def trained(kind: str, tasks: list[Task], seed: int, work: Path) -> Zoo:
+    """Return a zoo's weights, trained once."""
+    path = work / f"{kind}-{seed}.safetensors"
+    if path.is_file():
+        return KINDS[kind].untrained(tasks).load(path)
+    zoo = KINDS[kind].train(tasks, seed)
+    zoo.save(path)
+    return zoo
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=["run", "table"])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("zoo.jsonl"))
-    parser.add_argument("--fashion", type=Path, default=FASHION)
+    parser.add_argument("job", choices=["run", "table", "page"])
+    parser.add_argument("zoo", nargs="?", choices=sorted(KINDS), default="pictures")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--output", type=Path, default=page.LINES)
+    parser.add_argument("--work", type=Path, default=Path("runs/zoo"))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if chosen.job == "run":
-        run(chosen.seeds, chosen.output, chosen.fashion)
-    print(table(chosen.output))
+        run(chosen.zoo, chosen.seeds, chosen.output, chosen.work)
+    elif chosen.job == "page":
+        lines = page.read(chosen.output)
+        page.write(lines)
+        for kind in page.kinds(lines):
+            picture.draw(lines, kind)
+    else:
+        print("\n\n".join(page.table(page.read(chosen.output), kind) for kind in page.kinds(page.read(chosen.output))))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,117 +1,157 @@
-"""Every merging method on one zoo."""
+"""Every merging method on one zoo: chosen on validation rows, judged on test rows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from benchmarks.zoo.pictures import Pictures
-from benchmarks.zoo.train import Zoo, accuracy
+from benchmarks.zoo.methods import FIXED, LEARNED, PER_TASK, RATES, SCALED, SCALES, Learned, Scaled
+from benchmarks.zoo.task import Task
+from benchmarks.zoo.train import Zoo, accuracy, trunk_of
 from torch import Tensor, nn
 
 from accord import merging
-from accord.merging import MergingMethod
 
-# What every method with a factor of its task vectors chooses it from, by the mean accuracy on validation pictures.
-SCALES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5)
 State = Mapping[str, Tensor]
 Scores = dict[str, float]
-
-SCALED: dict[str, Callable[[float], MergingMethod]] = {
-    "task arithmetic": lambda s: merging.TaskArithmetic(s),
-    "TIES": lambda s: merging.TIES(scale=s),
-    "DARE": lambda s: merging.DARE(density=0.5, scale=s),
-    "DARE-TIES": lambda s: merging.DARE(density=0.5, merge="ties", scale=s),
-    "DELLA": lambda s: merging.DELLA(scale=s),
-    "Breadcrumbs": lambda s: merging.Breadcrumbs(density=0.8, gamma=0.01, scale=s),
-    "SCE": lambda s: merging.SCE(density=0.5, scale=s),
-    "consensus": lambda s: merging.Consensus(scale=s),
-    "PCB": lambda s: merging.PCB(scale=s),
-    "TSV-Merge": lambda s: merging.TSVMerge(scale=s),
-    "Iso-C": lambda s: merging.IsoC(scale=s),
-    "Iso-CTS": lambda s: merging.IsoCTS(scale=s),
-    "KnOTS": lambda s: merging.KnOTS(scale=s),
-    "WUDI": lambda s: merging.WUDI(solver="exact", scale=s),
-    "DOGE": lambda s: merging.DOGE(scale=s, steps=100),
-}
-FIXED: dict[str, Callable[[], MergingMethod]] = {
-    "average": lambda: merging.Linear(),
-    "model stock": lambda: merging.ModelStock(),
-    "multi-SLERP": lambda: merging.MultiSLERP(),
-    "Karcher mean": lambda: merging.KarcherMean(),
-}
-PER_TASK: dict[str, Callable[[int], MergingMethod]] = {
-    "EMR (one model per task)": lambda i: merging.EMR(i),
-    "TALL masks (one model per task)": lambda i: merging.TallMasks(i),
-}
+Record = dict[str, Any]
 
 
-def judge(zoo: Zoo, tasks: Sequence[Pictures], steps: int = 80) -> Iterator[dict[str, Any]]:
-    """Yield a record per method: test accuracy of every task, the chosen factor, seconds."""
-    base, experts = _trunk(zoo.base), [_trunk(expert) for expert in zoo.experts.values()]
-    yield _record("base", _scores(zoo, tasks, base))
-    yield _record("individual", {t.name: accuracy(zoo.experts[t.name], nn.Identity(), t, "test") for t in tasks})
-    yield _record("joint training", {t.name: accuracy(zoo.joint, zoo.heads[t.name], t, "test") for t in tasks})
-    for name, make in FIXED.items():
-        start = time.perf_counter()
-        state = make()(base, experts)
-        yield _record(name, _scores(zoo, tasks, state), start)
-    for name, scaled in SCALED.items():
-        start = time.perf_counter()
-        made = {scale: scaled(scale)(base, experts) for scale in SCALES}
-        best = max(SCALES, key=lambda s: _mean(_scores(zoo, tasks, made[s], "validation")))
-        yield _record(name, _scores(zoo, tasks, made[best]), start, scale=best)
-    for name, own in PER_TASK.items():
-        start = time.perf_counter()
-        states = [own(place)(base, experts) for place in range(len(tasks))]
-        yield _record(name, {t.name: _scores(zoo, [t], s)[t.name] for t, s in zip(tasks, states, strict=True)}, start)
-    yield from _with_data(zoo, tasks, experts, steps)
+@dataclass(frozen=True)
+class Judge:
+    """One zoo and its tasks.
+
+    Attributes:
+        blocks: patterns of the modules that WEMoE routes.
+        steps: of learned methods, each on ``size`` rows of every task.
+    """
+
+    zoo: Zoo
+    tasks: Sequence[Task]
+    blocks: str
+    steps: int
+    size: int
+
+    def records(self, done: Collection[str] = ()) -> Iterator[Record]:
+        """Yield a record per method that is not ``done``: what it saw, test accuracies in per cent, CPU seconds."""
+        for name, (sees, job) in self._jobs().items():
+            if name not in done:
+                start = time.process_time()
+                found = job()
+                yield {"method": name, "sees": sees, **found, "cpu_seconds": round(time.process_time() - start, 1)}
+
+    @cached_property
+    def base(self) -> dict[str, Tensor]:
+        """The weights of the base's trunk."""
+        return trunk_of(self.zoo.base)
+
+    @cached_property
+    def experts(self) -> list[dict[str, Tensor]]:
+        """Those of the fine-tuned trunks."""
+        return [trunk_of(self.zoo.experts[task.name]) for task in self.tasks]
+
+    def scores(self, state: State, part: str = "test") -> Scores:
+        """Return the accuracy of merged weights on every task, each under its own head."""
+        module = deepcopy(self.zoo.base)
+        module.load_state_dict(dict(state), strict=False)
+        return {task.name: accuracy(module, self.zoo.heads[task.name], task, part) for task in self.tasks}
+
+    def modules(self, modules: Mapping[str, nn.Module], part: str = "test") -> Scores:
+        """Return the accuracy of a whole model per task."""
+        return {task.name: accuracy(modules[task.name], nn.Identity(), task, part) for task in self.tasks}
+
+    def _jobs(self) -> dict[str, tuple[str, Callable[[], Record]]]:
+        joint = {"trunk." + name: value for name, value in self.zoo.joint.state_dict().items()}
+        jobs: dict[str, tuple[str, Callable[[], Record]]] = {
+            "base": ("", lambda: {"default": self.scores(self.base)}),
+            "individual": ("", lambda: {"default": self.modules(self.zoo.experts)}),
+            "joint training": ("", lambda: {"default": self.scores(joint)}),
+        }
+        for name, make in FIXED.items():
+            jobs[name] = "nothing", lambda make=make: {"default": self.scores(make()(self.base, self.experts))}
+        for name, scaled in SCALED.items():
+            jobs[name] = "nothing", lambda scaled=scaled: self._scaled(scaled)
+        for name in PER_TASK:
+            jobs[name] = "nothing, task at use", lambda name=name: self._per_task(name)
+        jobs["Fisher"] = "inputs", self._fisher
+        jobs["RegMean"] = "inputs", self._reg_mean
+        for name, learned in LEARNED.items():
+            jobs[name] = learned.sees, lambda name=name, learned=learned: self._learned(name, learned)
+        return jobs
+
+    def _scaled(self, method: Scaled) -> Record:
+        """Choose the scale with the option's default, then the option at that scale."""
+        default = self._line(method)
+        before = self.scores(default(method.default), "validation")
+        tried = {scale: mean(self.scores(default(scale), "validation")) for scale in SCALES}
+        scale = max(tried, key=tried.__getitem__)
+        lines: dict[float | None, Callable[[float], State]] = {None: default}
+        best: dict[float | None, float] = {None: tried[scale]}
+        for value in method.values:
+            lines[value] = self._line(method, **{method.option: value})
+            best[value] = mean(self.scores(lines[value](scale), "validation"))
+        option = max(best, key=best.__getitem__)
+        if mean(before) > best[option]:
+            scale, option = method.default, None
+        chosen = {"scale": scale} if option is None else {"scale": scale, method.option: option}
+        return {
+            "default": self.scores(default(method.default)), "tuned": self.scores(lines[option](scale)),
+            "chosen": chosen,
+        }  # fmt: skip
+
+    def _line(self, method: Scaled, **options: float) -> Callable[[float], State]:
+        """Return scale to merged weights, which all of these methods change in a straight line: two merges suffice."""
+        low, high = (method.make(scale=s, **method.fixed, **options)(self.base, self.experts) for s in (0.5, 1.0))
+        return lambda scale: {name: low[name] + 2 * (scale - 0.5) * (high[name] - low[name]) for name in low}
+
+    def _per_task(self, name: str) -> Record:
+        states = [PER_TASK[name](place)(self.base, self.experts) for place in range(len(self.tasks))]
+        found = {task.name: self.scores_of(task, state) for task, state in zip(self.tasks, states, strict=True)}
+        return {"default": found}
+
+    def scores_of(self, task: Task, state: State, part: str = "test") -> float:
+        """Return the accuracy of merged weights on one task."""
+        module = deepcopy(self.zoo.base)
+        module.load_state_dict(dict(state), strict=False)
+        return accuracy(module, self.zoo.heads[task.name], task, part)
+
+    @cached_property
+    def _seen(self) -> dict[str, list[tuple[Tensor, Tensor]]]:
+        parts = {task.name: task.parts["adapt"] for task in self.tasks}
+        return {name: list(zip(x.split(self.size), y.split(self.size), strict=True)) for name, (x, y) in parts.items()}
+
+    def _fisher(self) -> Record:
+        found = [
+            merging.fisher_information(self.zoo.experts[task.name], [x for x, _ in self._seen[task.name]][:6])
+            for task in self.tasks
+        ]
+        return {"default": self.scores(merging.Fisher(found)(None, self.experts))}
+
+    def _reg_mean(self) -> Record:
+        found = [
+            merging.input_gramians(self.zoo.experts[task.name], [x for x, _ in self._seen[task.name]], ["head.*"])
+            for task in self.tasks
+        ]
+        states = {alpha: merging.RegMean(found, alpha)(None, self.experts) for alpha in (0.9, 0.6, 0.95, 1.0)}
+        best = max(states, key=lambda alpha: mean(self.scores(states[alpha], "validation")))
+        return {"default": self.scores(states[0.9]), "tuned": self.scores(states[best]), "chosen": {"alpha": best}}
+
+    def _learned(self, name: str, learned: Learned) -> Record:
+        """Learn at each rate and keep the best on validation rows; the first rate is the default's."""
+        where = {"WEMoE": {"blocks": self.blocks}, "surgery": {"at": "trunk"}}.get(name, {})
+        made = {}
+        for factor in RATES:
+            method = learned.make(steps=self.steps, rate=learned.rate * factor, **learned.fixed, **where)
+            made[factor] = method(self.zoo.base, self.zoo.experts, self._seen).modules
+        best = max(made, key=lambda factor: mean(self.modules(made[factor], "validation")))
+        chosen = {"rate": learned.rate * best}
+        return {"default": self.modules(made[RATES[0]]), "tuned": self.modules(made[best]), "chosen": chosen}
 
 
-def _with_data(zoo: Zoo, tasks: Sequence[Pictures], experts: Sequence[State], steps: int) -> Iterator[dict[str, Any]]:
-    """Yield methods that look at validation pictures; test pictures are seen by none."""
-    seen = {t.name: [(x, y) for x, y in zip(*(p.split(32) for p in t.parts["validation"]), strict=True)] for t in tasks}
-    start = time.perf_counter()
-    fishers = [merging.fisher_information(zoo.experts[t.name], [x for x, _ in seen[t.name]][:8]) for t in tasks]
-    yield _record("Fisher", _scores(zoo, tasks, merging.Fisher(fishers)(None, experts)), start)
-    start = time.perf_counter()
-    inputs = [merging.input_gramians(zoo.experts[t.name], [x for x, _ in seen[t.name]], ["head.*"]) for t in tasks]
-    yield _record("RegMean", _scores(zoo, tasks, merging.RegMean(inputs)(None, experts)), start)
-    learned = {
-        "AdaMerging by task": merging.AdaMerging("task", steps=steps, rate=1e-2),
-        "AdaMerging by layer": merging.AdaMerging(steps=steps, rate=1e-2),
-        "AdaMerging++ by layer": merging.AdaMerging(density=0.2, steps=steps, rate=1e-2),
-        "AdaRank": merging.AdaRank(steps=steps, rate=1e-2),
-        "concrete task arithmetic": merging.ConcreteSubspace(steps=steps, rate=1e-1),
-        "aTLAS (labels)": merging.ATLAS(steps=steps),
-        "WEMoE": merging.WEMoE("trunk.layers.*.mlp", steps=steps, rate=1e-3, chunk=64),
-        "surgery on task arithmetic": merging.RepresentationSurgery("trunk", steps=steps, rate=1e-2),
-        "model tinting": merging.ModelTinting(steps=steps),
-        "distillation": merging.Distillation(steps=steps),
-    }
-    for name, method in learned.items():
-        start = time.perf_counter()
-        merged = method(zoo.base, zoo.experts, deepcopy(seen))
-        scores = {t.name: accuracy(merged.modules[t.name], nn.Identity(), t, "test") for t in tasks}
-        yield _record(name, scores, start)
-
-
-def _trunk(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in module.state_dict().items() if name.startswith("trunk.")}
-
-
-def _scores(zoo: Zoo, tasks: Sequence[Pictures], state: State, part: str = "test") -> Scores:
-    module = deepcopy(zoo.base)
-    module.load_state_dict(dict(state), strict=False)
-    return {task.name: accuracy(module, zoo.heads[task.name], task, part) for task in tasks}
-
-
-def _mean(scores: Scores) -> float:
+def mean(scores: Scores) -> float:
+    """Return the mean over tasks."""
     return sum(scores.values()) / len(scores)
-
-
-def _record(name: str, scores: Scores, start: float | None = None, **more: Any) -> dict[str, Any]:
-    seconds = {} if start is None else {"seconds": round(time.perf_counter() - start, 2)}
-    return {"method": name, "accuracy": scores, "mean": _mean(scores), **seconds, **more}

@@ -1,38 +1,35 @@
-"""Six classification tasks on pictures of 28x28: digits and clothes as they are, turned, and inverted."""
+"""The zoo of pictures: digits and clothes as they are, turned, and inverted, and a transformer trained from scratch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from benchmarks.study.data.multimnist import mnist
-from torch import Tensor
+from benchmarks.zoo.network import WIDTH, Encoder
+from benchmarks.zoo.task import Task
+from benchmarks.zoo.train import Recipe, Zoo, fine_tune, fit
+from torch import nn
 
 from accord.data.datasets.readers import idx
 from accord.errors import DataError
 
 # Where Debian's package dataset-fashion-mnist puts it; the folder of `accord data fashion-mnist` has the same files.
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-PARTS = {"base": 3_000, "train": 5_000, "validation": 600, "test": 2_000}
+PARTS = {"base": 600, "train": 5_000, "adapt": 256, "validation": 400, "test": 1_000}
+BASE, TUNED = Recipe(epochs=6, rate=2e-3, batch=64), Recipe(epochs=4, rate=2e-3, batch=64)
+BLOCKS = "trunk.layers.*.mlp"
+# Of learned methods: steps, and rows of every task in each.
+STEPS, SIZE = 100, 16
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Pictures ``[N, 1, 28, 28]`` in [0, 1] and labels ``[N]`` of each part; no picture is in two parts of a task."""
-
-    name: str
-    classes: int
-    parts: dict[str, tuple[Tensor, Tensor]]
-
-
-def load(fashion: Path = FASHION) -> list[Pictures]:
-    """Return the tasks, always of the same pictures. The base is trained on a part of its own."""
+def load(fashion: Path = FASHION) -> list[Task]:
+    """Return the tasks, always of the same pictures ``[N, 1, 28, 28]`` in [0, 1]."""
     digits, clothes = mnist("train"), _clothes(fashion)
     rng = np.random.default_rng(0)
 
-    def task(name: str, source: tuple[np.ndarray, np.ndarray], change: object = None) -> Pictures:
+    def task(name: str, source: tuple[np.ndarray, np.ndarray], change: object = None) -> Task:
         images, labels = source
         order = rng.permutation(len(images))
         parts, start = {}, 0
@@ -42,7 +39,7 @@ def load(fashion: Path = FASHION) -> list[Pictures]:
             values = torch.from_numpy(np.ascontiguousarray(picked)).float().div(255)[:, None]
             parts[part] = values, torch.from_numpy(labels[chosen].astype(np.int64))
             start += size
-        return Pictures(name, int(labels.max()) + 1, parts)
+        return Task(name, int(labels.max()) + 1, parts)
 
     return [
         task("digits", digits),
@@ -52,6 +49,21 @@ def load(fashion: Path = FASHION) -> list[Pictures]:
         task("clothes upside down", clothes, lambda images: images[:, ::-1]),
         task("clothes inverted", clothes, lambda images: 255 - images),
     ]
+
+
+def untrained(tasks: list[Task], seed: int = 0) -> Zoo:
+    """Return a zoo of initial weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Zoo.of(Encoder(), {task.name: nn.Linear(WIDTH, task.classes) for task in tasks})
+
+
+def train(tasks: list[Task], seed: int) -> Zoo:
+    """Train a base on few pictures of all tasks, then its fine-tunings on many others of one each."""
+    generator, first = torch.Generator().manual_seed(seed), untrained(tasks, seed)
+    trunk = first.base.get_submodule("trunk")
+    fit(trunk, first.heads, tasks, "base", BASE, generator, train_heads=True)
+    return fine_tune(Zoo.of(trunk, first.heads), tasks, TUNED, generator)
 
 
 def _clothes(folder: Path) -> tuple[np.ndarray, np.ndarray]:

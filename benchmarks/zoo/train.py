@@ -1,18 +1,29 @@
-"""The base, its fine-tunings, and the joint model they are compared with."""
+"""A zoo: a base, a fine-tuning per task, and the joint model they are compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from benchmarks.zoo.network import WIDTH, Encoder, network
-from benchmarks.zoo.pictures import Pictures
+from benchmarks.zoo.network import network
+from benchmarks.zoo.task import Task, batches
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-BATCH, EPOCHS, BASE_EPOCHS = 128, 3, 3
+Heads = Mapping[str, nn.Module]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a fine-tuning is trained: AdamW on half a cosine, gradients clipped at norm 1."""
+
+    epochs: int
+    rate: float
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -20,61 +31,75 @@ class Zoo:
     """Everything that was trained with one seed; the heads are the base's and stay as they are, as in CLIP's zoos."""
 
     base: nn.Module
-    heads: dict[str, nn.Module]
-    experts: dict[str, nn.Module]
+    heads: Heads
+    experts: Heads
     joint: nn.Module
 
+    @classmethod
+    def of(cls, trunk: nn.Module, heads: Heads) -> Zoo:
+        """Return a zoo whose fine-tunings and joint trunk are still the base."""
+        experts = {name: network(deepcopy(trunk), head).eval() for name, head in heads.items()}
+        return cls(network(trunk, nn.Identity()).eval(), heads, experts, deepcopy(trunk).eval())
 
-def train(tasks: Sequence[Pictures], seed: int) -> Zoo:
-    """Train a base on a part of its own of all tasks, then its fine-tunings and, with as many steps, a joint model."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        base, heads = Encoder(), {task.name: nn.Linear(WIDTH, task.classes) for task in tasks}
-    generator = torch.Generator().manual_seed(seed)
-    fit(base, heads, tasks, "base", BASE_EPOCHS, 2e-3, generator, train_heads=True)
-    experts = {task.name: deepcopy(base) for task in tasks}
+    def save(self, path: Path) -> None:
+        """Write all weights into one file."""
+        held = nn.ModuleDict({"base": self.base, "joint": self.joint, "experts": nn.ModuleDict(_plain(self.experts))})
+        tensors = {name: value.detach().clone() for name, value in held.state_dict().items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def load(self, path: Path) -> Zoo:
+        """Fill this zoo with the weights of a file; heads come with the experts, which share them."""
+        held = nn.ModuleDict({"base": self.base, "joint": self.joint, "experts": nn.ModuleDict(_plain(self.experts))})
+        held.load_state_dict(load_file(path))
+        return self
+
+
+def fine_tune(zoo: Zoo, tasks: Sequence[Task], recipe: Recipe, generator: torch.Generator) -> Zoo:
+    """Train every expert on its task, and the joint trunk on all, with as many steps on each task."""
     for task in tasks:
-        fit(experts[task.name], heads, [task], "train", EPOCHS, 2e-3, generator)
-    joint = deepcopy(base)
-    fit(joint, heads, tasks, "train", EPOCHS, 2e-3, generator)
-    whole = {name: network(expert, heads[name]).eval() for name, expert in experts.items()}
-    return Zoo(network(base, nn.Identity()).eval(), heads, whole, joint.eval())
+        fit(zoo.experts[task.name].get_submodule("trunk"), zoo.heads, [task], "train", recipe, generator)
+    fit(zoo.joint, zoo.heads, tasks, "train", recipe, generator)
+    return zoo
 
 
 def fit(
-    encoder: nn.Module, heads: dict[str, nn.Module], tasks: Sequence[Pictures], part: str, epochs: int, rate: float,
-    generator: torch.Generator, *, train_heads: bool = False,
+    trunk: nn.Module, heads: Heads, tasks: Sequence[Task], part: str, recipe: Recipe, generator: torch.Generator,
+    *, train_heads: bool = False,
 ) -> None:  # fmt: skip
-    """Train with AdamW on a cosine schedule; batches of the tasks take turns."""
-    rounds = max(len(task.parts[part][1]) for task in tasks) // BATCH * epochs
-    own = [p for head in heads.values() for p in head.parameters()] if train_heads else []
-    optimiser = torch.optim.AdamW([*encoder.parameters(), *own], lr=rate, weight_decay=0.01)
+    """Train in place; batches of the tasks take turns."""
+    rounds = max(len(task.parts[part][1]) for task in tasks) // recipe.batch * recipe.epochs
+    weights = list(trunk.parameters()) + [p for head in heads.values() for p in head.parameters() if train_heads]
+    optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, rounds * len(tasks))
-    streams = {task.name: batches(*task.parts[part], generator) for task in tasks}
+    streams = {task.name: batches(task.parts[part], recipe.batch, generator) for task in tasks}
+    trunk.train()
     for _ in range(rounds):
         for task in tasks:
-            pictures, labels = next(streams[task.name])
+            inputs, labels = next(streams[task.name])
             optimiser.zero_grad()
-            functional.cross_entropy(heads[task.name](encoder(pictures)), labels).backward()
-            nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+            functional.cross_entropy(heads[task.name](trunk(inputs)), labels).backward()
+            nn.utils.clip_grad_norm_(trunk.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-
-
-def batches(pictures: Tensor, labels: Tensor, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield shuffled batches without end."""
-    while True:
-        order = torch.randperm(len(labels), generator=generator)
-        for chosen in order[: len(order) // BATCH * BATCH].split(BATCH):
-            yield pictures[chosen], labels[chosen]
+    trunk.eval()
 
 
 @torch.no_grad()
-def accuracy(encoder: nn.Module, head: nn.Module, task: Pictures, part: str) -> float:
-    """Return the share of right answers."""
-    pictures, labels = task.parts[part]
+def accuracy(trunk: nn.Module, head: nn.Module, task: Task, part: str) -> float:
+    """Return the share of right answers, in per cent."""
+    inputs, labels = task.parts[part]
     right = sum(
-        int((head(encoder(x)).argmax(-1) == y).sum())
-        for x, y in zip(pictures.split(500), labels.split(500), strict=True)
+        int((head(trunk(x)).argmax(-1) == y).sum()) for x, y in zip(inputs.split(250), labels.split(250), strict=True)
     )
-    return right / len(labels)
+    return 100 * right / len(labels)
+
+
+def trunk_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return the weights that are merged, by their names in the whole model."""
+    return {name: value.detach() for name, value in module.state_dict().items() if name.startswith("trunk.")}
+
+
+def _plain(modules: Heads) -> dict[str, nn.Module]:
+    return {name.replace(" ", "_"): module for name, module in modules.items()}

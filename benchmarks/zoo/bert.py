@@ -1,0 +1,77 @@
+"""The layers of a BERT encoder, enough of it to run and to fine-tune the MiniLM of a package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+WIDTH, HEADS, INNER, EPSILON = 384, 12, 1536, 1e-12
+
+
+class Layer(nn.Module):
+    """Attention and an MLP, normalised after each (Devlin et al., BERT, 2019)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
+        self.after_attention = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.mlp = nn.Sequential(nn.Linear(WIDTH, INNER), nn.GELU(), nn.Linear(INNER, WIDTH))
+        self.after_mlp = nn.LayerNorm(WIDTH, eps=EPSILON)
+
+    def forward(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Return ``[N, L, 384]`` for as many, of which ``seen [N, 1, 1, L]`` are words and not padding."""
+        q, k, v = (
+            part(tokens).unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(2)
+        tokens = self.after_attention(tokens + self.out(mixed))
+        return self.after_mlp(tokens + self.mlp(tokens))
+
+
+class Top(nn.Module):
+    """The last layers on tokens ``[N, L, 384]``, 0 where there is no word, and the mean over words of the result."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer() for _ in range(layers))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return representations ``[N, 384]``."""
+        words = tokens.abs().amax(-1) > 0
+        for layer in self.layers:
+            tokens = layer(tokens, words[:, None, None])
+        return (tokens * words[..., None]).sum(1) / words.sum(1, keepdim=True)
+
+
+def embed(weights: Mapping[str, Tensor], words: Tensor) -> Tensor:
+    """Return the embeddings ``[N, L, 384]`` of token numbers ``[N, L]``."""
+    found = weights["embeddings.word_embeddings.weight"][words]
+    found = found + weights["embeddings.position_embeddings.weight"][: words.shape[1]]
+    found = found + weights["embeddings.token_type_embeddings.weight"][0]
+    scale, shift = weights["embeddings.LayerNorm.weight"], weights["embeddings.LayerNorm.bias"]
+    return functional.layer_norm(found, (WIDTH,), scale, shift, EPSILON)
+
+
+NAMES = {
+    "attention.self.query": "query",
+    "attention.self.key": "key",
+    "attention.self.value": "value",
+    "attention.output.dense": "out",
+    "attention.output.LayerNorm": "after_attention",
+    "intermediate.dense": "mlp.0",
+    "output.dense": "mlp.2",
+    "output.LayerNorm": "after_mlp",
+}
+
+
+def layer(weights: Mapping[str, Tensor], number: int) -> Layer:
+    """Return a layer with the weights of a checkpoint under BERT's names."""
+    with torch.device("meta"):
+        made = Layer()
+    kinds = ("weight", "bias")
+    state = {f"{own}.{k}": weights[f"encoder.layer.{number}.{name}.{k}"] for name, own in NAMES.items() for k in kinds}
+    made.load_state_dict(state, assign=True)
+    return made.requires_grad_(True).eval()

@@ -1,0 +1,70 @@
+"""Two pictures for docs/zoo.md: how good each method is, and what negation takes away."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.zoo.page import ENDS, PAGE, Line, judged
+from docs.pictures import BLUE, GREY, ORANGE, TEXT, svg
+
+IMAGES = PAGE.parent / "images"
+LEFT, RIGHT, LINE, HEIGHT = 190, 600, 18, 220
+
+
+def draw(lines: Sequence[Line], kind: str, folder: Path = IMAGES) -> None:
+    """Write both pictures of a zoo."""
+    (folder / f"zoo-{kind}.svg").write_text(methods(lines, kind), "utf-8")
+    (folder / f"zoo-{kind}-negation.svg").write_text(negation(lines, kind), "utf-8")
+
+
+def methods(lines: Sequence[Line], kind: str) -> str:
+    """Return a row per method, best first: its mean over tasks in every seed, and the mean of these."""
+    found: dict[str, list[float]] = {}
+    for line in lines:
+        if line["zoo"] == kind and "default" in line:
+            found.setdefault(line["method"], []).append(statistics.fmean(judged(line).values()))
+    low, high = min(map(min, found.values())), max(map(max, found.values()))
+
+    def across(value: float) -> float:
+        return LEFT + (RIGHT - LEFT) * (value - low) / ((high - low) or 1.0)
+
+    marks, y = [_words(LEFT, 14, "right answers on test rows, mean over tasks, %", "start")], 36
+    for name in sorted(found, key=lambda name: -statistics.fmean(found[name])):
+        colour = GREY if name in ENDS else ORANGE if name in ("average", "task arithmetic") else BLUE
+        marks.append(_words(LEFT - 12, y + 4, name, "end"))
+        marks += [_dot(across(value), y, 2.5, colour, hollow=True) for value in found[name]]
+        marks.append(_dot(across(statistics.fmean(found[name])), y, 4.5, colour))
+        y += LINE
+    marks += [_words(across(value), y + 6, f"{value:.0f}", "middle") for value in (low, high)]
+    return svg(RIGHT + 30, y + 16, marks)
+
+
+def negation(lines: Sequence[Line], kind: str) -> str:
+    """Return two curves over the scale: the negated task, and the others."""
+    curves = [line["curve"] for line in lines if line["zoo"] == kind and "curve" in line]
+    last = curves[0][-1]["scale"]
+    marks = [_words(60, 14, "right answers on test rows, %", "start")]
+    for key, colour, name in (("others", BLUE, "the other tasks"), ("own", ORANGE, "the task subtracted")):
+        places = [
+            (60 + 400 * points[0]["scale"] / last, 30 + HEIGHT * (1 - statistics.fmean(p[key] for p in points) / 100))
+            for points in zip(*curves, strict=True)
+        ]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        marks.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        marks += [_dot(x, y, 3, colour) for x, y in places]
+        marks.append(_words(places[-1][0] + 10, places[-1][1] + 4, name, "start"))
+    marks += [_words(50, 34 + HEIGHT * (1 - value / 100), str(value), "end") for value in (0, 50, 100)]
+    marks += [_words(60 + 400 * value / last, 50 + HEIGHT, f"{value:g}", "middle") for value in (0, last / 2, last)]
+    marks.append(_words(260, 68 + HEIGHT, "how much of the task vector is subtracted", "middle"))
+    return svg(620, 76 + HEIGHT, marks)
+
+
+def _words(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{TEXT}" text-anchor="{anchor}">{text}</text>'
+
+
+def _dot(x: float, y: float, radius: float, colour: str, *, hollow: bool = False) -> str:
+    fill = f'fill="none" stroke="{colour}"' if hollow else f'fill="{colour}"'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {fill}/>'
