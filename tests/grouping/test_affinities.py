@@ -267,13 +267,13 @@ def test_negative_settings_are_refused(make: object) -> None:
 
 def test_compression_knows_copies_from_strangers() -> None:
     rng = np.random.default_rng(0)
-    label = rng.random(4000) < 0.2
-    noisy = np.where(rng.random(4000) < 0.05, ~label, label)
-    stranger = rng.random(4000) < 0.5
+    label = rng.random(16_000) < 0.2
+    noisy = np.where(rng.random(16_000) < 0.05, ~label, label)
+    stranger = rng.random(16_000) < 0.5
     affinity = CompressionDistance(4)
     affinity.observe(labels=torch.from_numpy(np.stack([label, ~label, noisy, stranger]).astype(np.int64)))
     matrix = affinity.matrix()
-    assert float(matrix[0, 1]) > 0.95 and 0.3 < float(matrix[0, 2]) < 0.9 and abs(float(matrix[0, 3])) < 0.1
+    assert float(matrix[0, 1]) > 0.95 and 0.3 < float(matrix[0, 2]) < 0.9 and abs(float(matrix[0, 3])) < 0.06
 
 
 def test_compression_is_the_formula_on_raw_lzma() -> None:
