@@ -17,6 +17,8 @@ _GAP = 80
 _PAGE = 2**12
 # The largest block that the GNU C library learns from, less its own bookkeeping.
 _LEARNT = 2**25 - 2**16
+# What the allocator keeps of freed memory after :func:`keep_freed`: twice that block.
+KEPT_FREED = 2**26
 
 
 def zeros(rows: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:

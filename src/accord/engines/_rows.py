@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from accord.engines._engine import Derivatives, columns
-from accord.engines._pages import zeros
+from accord.engines._pages import rows_apart, zeros
 from accord.engines._products import products
 
 
@@ -76,18 +76,19 @@ class Rows(Derivatives):
         return whole
 
 
-def empty_rows(count: int, parameters: Sequence[Tensor]) -> Tensor:
+def empty_rows(count: int, parameters: Sequence[Tensor], *, inner: bool = False) -> Tensor:
     """Return zeros ``[count, P]`` in the narrowest dtype that holds every parameter's gradient without loss.
 
     Args:
         count: how many rows.
         parameters: whose columns.
+        inner: for inner products of rows alone, and for nobody else to see: it may not be contiguous.
     """
     dtype = parameters[0].dtype
     for parameter in parameters[1:]:
         dtype = torch.promote_types(dtype, parameter.dtype)
     width = sum(parameter.numel() for parameter in parameters)
-    return zeros(count, width, dtype, parameters[0].device)
+    return (rows_apart if inner else zeros)(count, width, dtype, parameters[0].device)
 
 
 def combine(weights: Tensor, rows: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from accord.engines._autograd import pull
 from accord.engines._engine import Derivatives, Engine, Problem, columns
 from accord.engines._kept import Kept
+from accord.engines._pages import KEPT_FREED
 from accord.engines._rows import Rows, empty_rows
 from accord.errors import ConfigurationError
 
@@ -26,7 +27,8 @@ class Loop(Engine):
     def differentiate(self, problem: Problem) -> Derivatives:
         objectives = problem.objectives
         heads: list[tuple[Tensor | None, ...]] = [()] * len(objectives.names)
-        return self._whole(problem, heads) if problem.rows else self._kept(problem, heads)
+        kept = not problem.rows and _size(problem) <= KEPT_FREED
+        return self._kept(problem, heads) if kept else self._whole(problem, heads)
 
     def _kept(self, problem: Problem, heads: Heads) -> Kept:
         tasks = problem.objectives.names
@@ -38,7 +40,8 @@ class Loop(Engine):
 
     def _whole(self, problem: Problem, heads: Heads) -> Rows:
         shared, tasks = problem.shared, problem.objectives.names
-        parts, whole, reached = columns(shared), empty_rows(len(tasks), shared), [False] * len(shared)
+        parts, reached = columns(shared), [False] * len(shared)
+        whole = empty_rows(len(tasks), shared, inner=not problem.rows)
         for task, gradients in _gradients(problem, heads):
             for position, (part, gradient) in enumerate(zip(parts, gradients, strict=True)):
                 if gradient is not None:
@@ -46,6 +49,11 @@ class Loop(Engine):
                     whole[task, part] = dense(gradient).reshape(-1)
         blocks = [whole[:, part] if hit else None for part, hit in zip(parts, reached, strict=True)]
         return Rows(shared, blocks, heads, problem.objectives.active, whole, problem.groups)
+
+
+def _size(problem: Problem) -> int:
+    """Return the bytes of the Jacobian."""
+    return len(problem.objectives.started()) * sum(one.numel() * one.element_size() for one in problem.shared)
 
 
 def _gradients(problem: Problem, heads: Heads) -> Iterator[tuple[int, tuple[Tensor | None, ...]]]:
