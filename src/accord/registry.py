@@ -13,6 +13,16 @@ from accord.method import Method
 
 # Rooms that hold methods. A room joins by being named here and giving its classes a ``method`` record.
 ROOMS: tuple[str, ...] = ("weighting", "aggregation", "sampling", "steps", "sharing", "pareto", "merging", "grouping")
+# What takes the methods of a room, for those who look for one of them in another.
+TAKEN_BY = {
+    "weighting": "--balancing",
+    "aggregation": "--balancing",
+    "sampling": "--sampling",
+    "sharing": "--sharing",
+    "pareto": "accord front",
+    "merging": "accord merge",
+    "grouping": "accord group",
+}
 
 
 def snake(name: str) -> str:
@@ -46,8 +56,19 @@ def find(name: str, *rooms: str) -> type:
     classes = registered(*rooms)
     by_key = {_key(known): known for known in classes}
     if _key(name) not in by_key:
-        raise ConfigurationError(f"unknown {' or '.join(rooms) or 'method'} {name!r}. {suggest(name, classes)}")
+        hint = _elsewhere(name, rooms) or suggest(name, classes)
+        raise ConfigurationError(f"unknown {' or '.join(rooms) or 'method'} {name!r}. {hint}")
     return classes[by_key[_key(name)]]
+
+
+def _elsewhere(name: str, rooms: tuple[str, ...]) -> str:
+    """Return a sentence about the method called ``name`` of a room other than ``rooms``, empty where there is none."""
+    for room in ROOMS if rooms else ():
+        for known in registered(room):
+            if _key(known) == _key(name):
+                taken = f", for {TAKEN_BY[room]}" if room in TAKEN_BY else ""
+                return f"It is a method of the room {room}{taken}: see accord methods {known}."
+    return ""
 
 
 def build(name: str, params: Mapping[str, Any] | None = None, *, rooms: tuple[str, ...] = ()) -> Any:

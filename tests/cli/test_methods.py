@@ -7,7 +7,8 @@ import json
 import pytest
 
 from accord.cli import main
-from accord.registry import ROOMS, registered
+from accord.errors import ConfigurationError
+from accord.registry import ROOMS, find, registered
 
 
 def test_records_cover_the_registry_and_nothing_else(accord):
@@ -46,3 +47,10 @@ def test_one_method_in_any_spelling(capsys, spelling):
 def test_mistakes_are_suggested(capsys, words, suggestion):
     assert main(["methods", *words]) == 2
     assert suggestion in capsys.readouterr().err
+
+
+def test_a_method_of_another_room_is_said_to_be_one():
+    with pytest.raises(ConfigurationError, match="'EPO'. It is a method of the room pareto, for accord front"):
+        find("EPO", "weighting", "aggregation")
+    with pytest.raises(ConfigurationError, match="Did you mean 'upgrad'"):
+        find("upgrat", "weighting", "aggregation")
