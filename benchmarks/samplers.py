@@ -6,14 +6,15 @@ Six tasks with Bernoulli rewards whose means are planted: ``still`` (they stay),
 the best task becomes the worst and another one the best), ``drifting`` (sines of different phases: the best task
 changes all the time, a little) and ``fading`` (a task's mean falls with every draw of it and recovers while it is left
 alone, as what can be learnt from data does). Regret is the sum over draws of the best mean of that moment less that of
-the task drawn; the table has it in per cent of what drawing evenly gives away. One JSON line per run. CPU, one thread.
+the task drawn; the table has it in per cent of what drawing evenly gives away, with t intervals over seeds. One JSON
+line per run. CPU, one thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from measure import mean_interval
 
 from accord.sampling import UCB, AutomatedCurriculum, DiscountedUCB, Exp3, Exp3S, Sampler, Thompson, Uniform
 
@@ -104,17 +106,18 @@ def runs(seeds: int, horizon: int) -> Iterator[tuple[dict[str, Any], Callable[[]
 
 
 def table(lines: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield a Markdown table: mean regret over seeds, in per cent of that of drawing evenly."""
+    """Yield a Markdown table: regret in per cent of that of drawing evenly, mean and 95 % t interval over seeds."""
+    regrets = {(line["problem"], line["sampler"], line["seed"]): line["regret"] for line in lines}
+    seeds = sorted({seed for _, _, seed in regrets})
     yield "| sampler | " + " | ".join(PROBLEMS) + " |"
     yield "| --- |" + " ---: |" * len(PROBLEMS)
     for name in SAMPLERS:
         cells = []
         for problem in PROBLEMS:
-            by = {
-                who: [line["regret"] for line in lines if (line["problem"], line["sampler"]) == (problem, who)]
-                for who in (name, "uniform")
-            }
-            cells.append(f"{100 * statistics.mean(by[name]) / statistics.mean(by['uniform']):.0f}" if by[name] else "")
+            known = [seed for seed in seeds if (problem, name, seed) in regrets]
+            shares = [100 * regrets[problem, name, s] / regrets[problem, "uniform", s] for s in known]
+            mean, half = mean_interval(shares) if shares else (math.nan, 0.0)
+            cells.append(f"{mean:.0f} ± {half:.0f}" if half else f"{mean:.0f}")
         yield f"| {name} | " + " | ".join(cells) + " |"
 
 
