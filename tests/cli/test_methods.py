@@ -50,7 +50,7 @@ def test_mistakes_are_suggested(capsys, words, suggestion):
 
 
 def test_a_method_of_another_room_is_said_to_be_one():
-    with pytest.raises(ConfigurationError, match="'EPO'. It is a method of the room pareto, for accord front"):
+    with pytest.raises(ConfigurationError, match=r"'EPO'\. It is a method of the room pareto, for accord front"):
         find("EPO", "weighting", "aggregation")
     with pytest.raises(ConfigurationError, match="Did you mean 'upgrad'"):
         find("upgrat", "weighting", "aggregation")
