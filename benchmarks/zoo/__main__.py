@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.zoo import page, picture, pictures, sentences
+from benchmarks.zoo import language, page, picture, pictures, sentences
 from benchmarks.zoo.judge import Judge
 from benchmarks.zoo.negate import negate
 from benchmarks.zoo.steer import steer
 from benchmarks.zoo.task import Task
 from benchmarks.zoo.train import Zoo
 
-KINDS = {"pictures": pictures, "sentences": sentences}
+KINDS = {"pictures": pictures, "sentences": sentences, "adapters": language}
 
 
 def run(kind: str, seeds: list[int], output: Path, work: Path) -> None:
@@ -30,7 +30,8 @@ def run(kind: str, seeds: list[int], output: Path, work: Path) -> None:
     for seed in seeds:
         zoo = trained(kind, tasks, seed, work)
         done = {line["method"] for line in page.read(output) if (line["zoo"], line["seed"]) == (kind, seed)}
-        judge = Judge(zoo, tasks, KINDS[kind].BLOCKS, KINDS[kind].STEPS, KINDS[kind].SIZE)
+        own = KINDS[kind]
+        judge = Judge(zoo, tasks, own.BLOCKS, own.STEPS, own.SIZE, own.ONLY)
         for record in chain(judge.records(done), negate(judge, done), steer(judge, work / f"{kind}-{seed}", done)):
             with output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"zoo": kind, "seed": seed, **_rounded(record)}) + "\n")

@@ -28,6 +28,7 @@ class Judge:
     Attributes:
         blocks: patterns of the modules that WEMoE routes.
         steps: of learned methods, each on ``size`` rows of every task.
+        only: the methods to judge; all when empty.
     """
 
     zoo: Zoo
@@ -35,11 +36,12 @@ class Judge:
     blocks: str
     steps: int
     size: int
+    only: Collection[str] = ()
 
     def records(self, done: Collection[str] = ()) -> Iterator[Record]:
         """Yield a record per method that is not ``done``: what it saw, test accuracies in per cent, CPU seconds."""
         for name, (sees, job) in self._jobs().items():
-            if name not in done:
+            if name not in done and (not self.only or name in self.only):
                 start = time.process_time()
                 found = job()
                 yield {"method": name, "sees": sees, **found, "cpu_seconds": round(time.process_time() - start, 1)}

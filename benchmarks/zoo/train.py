@@ -70,7 +70,9 @@ def fit(
 ) -> None:  # fmt: skip
     """Train in place; batches of the tasks take turns."""
     rounds = max(len(task.parts[part][1]) for task in tasks) // recipe.batch * recipe.epochs
-    weights = list(trunk.parameters()) + [p for head in heads.values() for p in head.parameters() if train_heads]
+    weights = [p for p in trunk.parameters() if p.requires_grad] + [
+        p for head in heads.values() for p in head.parameters() if train_heads
+    ]
     optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, rounds * len(tasks))
     streams = {task.name: batches(task.parts[part], recipe.batch, generator) for task in tasks}

