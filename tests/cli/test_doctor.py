@@ -43,6 +43,6 @@ def test_a_missing_package_names_the_job_and_the_way_out(monkeypatch):
     assert 'pip install "accord[frames]"' not in text
 
 
-def test_people_read_lines(accord):
-    lines = accord("doctor").out.splitlines()
+def test_people_read_lines(inside):
+    lines = inside("doctor").out.splitlines()
     assert lines[0].startswith("accord ") and any(line.startswith("memory") for line in lines)
