@@ -45,6 +45,7 @@ from accord.merging.permuting.groups import Groups
 from accord.merging.permuting.sequential import sequential_groups
 from accord.merging.permuting.sparse_prediction import SparsePrediction
 from accord.merging.permuting.spectral_matching import SpectralMatching
+from accord.merging.permuting.traced import traced_groups
 from accord.merging.permuting.transformer import transformer_groups
 from accord.merging.permuting.unit_activations import unit_activations
 from accord.merging.permuting.weight_matching import WeightMatching
@@ -146,6 +147,7 @@ __all__ = [
     "simplex",
     "stack_layers",
     "stitch",
+    "traced_groups",
     "transformer_groups",
     "unit_activations",
     "verify",

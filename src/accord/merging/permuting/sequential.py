@@ -23,7 +23,7 @@ def sequential_groups(network: nn.Sequential) -> Groups:
         network: linear, convolutional, normalising and parameterless layers in the order of work, nested or not.
 
     Raises:
-        ConfigurationError: a layer is of another kind; it is named. Describe such a network by :class:`Groups`.
+        ConfigurationError: a layer is of another kind; it is named. :func:`traced_groups` reads other networks.
     """
     layers = list(_layers(network, ""))
     makers = [name for name, layer in layers if isinstance(layer, nn.Linear | Convolutions) and not _depthwise(layer)]

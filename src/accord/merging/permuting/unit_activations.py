@@ -36,7 +36,8 @@ def unit_activations(
 
     Args:
         model: any module.
-        at: names of modules inside it. Of :func:`sequential_groups` these are the groups themselves: ``groups.sizes``.
+        at: names of modules inside it. Of :func:`traced_groups` and :func:`sequential_groups` these are the groups
+            themselves: ``groups.sizes``.
         batches: see :class:`accord.merging.LearnedMerging`; the same for all networks that are compared.
         inputs: take what enters these modules, instead of what they give out. The units of a transformer's perceptron
             enter its last layer.

@@ -29,8 +29,8 @@ class WeightMatching:
     Cost: for each group and turn one product per tensor it lies in, and an assignment of the cube of its units.
 
     Args:
-        groups: which axes are reordered together: from :func:`sequential_groups`, :func:`transformer_groups`, or your
-            own.
+        groups: which axes are reordered together: from :func:`traced_groups`, :func:`sequential_groups`,
+            :func:`transformer_groups`, or your own.
         turns: over all groups, at most.
         seed: of the order in which groups take their turns.
 
