@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,8 @@ def _number(value: Any) -> float:
 
 # Resamples [r, N] of the same rows, chunk by chunk, the same ones on every call.
 Resamples = Callable[[], Iterator[Array]]
+# Values in the resamples of one chunk, by task and metric.
+Drawn = dict[str, dict[str, Array]]
 
 
 def remembered(resamples: Resamples) -> Resamples:
@@ -79,6 +81,7 @@ def measure(
     targets: Sequence[Target],
     resamples: Resamples,
     confidence: float = 0.95,
+    over: Callable[[Callable[[Array], Drawn], Iterable[Array]], Iterable[Drawn]] = map,
 ) -> Measured:
     """Return what N rows say about a model.
 
@@ -88,6 +91,8 @@ def measure(
         targets: of the rows.
         resamples: how often each row is drawn, ``[R, N]`` in all.
         confidence: coverage of the percentile intervals.
+        over: what takes a function over chunks, in order: ``map``, or that of a pool of threads, which has all chunks
+            at once.
     """
     with torch.no_grad():
         found = objectives.losses(outputs, targets)
@@ -100,14 +105,15 @@ def measure(
     }
     ones = np.ones((1, len(targets[0])))
     points = {task: {name: float(score(ones)[0]) for name, score in own.items()} for task, own in scorers.items()}
-    drawn: dict[str, dict[str, list[Array]]] = {task: {name: [] for name in own} for task, own in scorers.items()}
-    for counts in resamples():
-        for task, own in scorers.items():
-            for name, score in own.items():
-                drawn[task][name].append(score(counts))
+
+    def values(counts: Array) -> Drawn:
+        return {task: {name: score(counts) for name, score in own.items()} for task, own in scorers.items()}
+
+    drawn = list(over(values, resamples()))
     metrics = {
         task: {
-            name: Value(value, *interval(np.concatenate(drawn[task][name]), confidence)) for name, value in of.items()
+            name: Value(value, *interval(np.concatenate([chunk[task][name] for chunk in drawn]), confidence))
+            for name, value in of.items()
         }
         for task, of in points.items()
     }

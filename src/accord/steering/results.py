@@ -26,6 +26,8 @@ from accord.training.verdict import Array, resampled_counts
 
 # Resamples of the live rows, so that a new preference is answered while people drag, and at most of the test rows.
 LIVE_RESAMPLES, TEST_RESAMPLES = 100, 200
+# So many of a few thousand rows stay in a core's cache, and several threads have something to do.
+LIVE_CHUNK = 25
 
 
 def collect(field: Field, trained: Sequence[Trained], kept: Trained, test: Rows) -> dict[str, Any]:
@@ -115,7 +117,8 @@ def resamples(rows: int, count: int, seed: int) -> Resamples:
 
 def live_resamples(live: Rows) -> Resamples:
     """Return the resamples of the live rows that intervals come from, in a run and when it is asked later."""
-    return resamples(len(live), LIVE_RESAMPLES, 0)
+    draw = resamples(len(live), LIVE_RESAMPLES, 0)
+    return lambda: (counts[at : at + LIVE_CHUNK] for counts in draw() for at in range(0, len(counts), LIVE_CHUNK))
 
 
 def _point(field: Field, kept: Trained, index: int, test: Rows) -> dict[str, Any]:
