@@ -45,6 +45,8 @@ export function drawLabels(front, state, frame) {
   if (knee && knee.value[state.x] !== null && knee.value[state.y] !== null) {
     marks.push({ kind: "knee", name: "knee", x: frame.x.place(knee.value[state.x]), y: frame.y.place(knee.value[state.y]) });
   }
+  // From the top, so that names that make room for each other stay in the order of their marks.
+  marks.sort((a, b) => a.y - b.y);
   const taken = [];
   return svg("g", { class: "labels" }, marks.map(({ kind, name, x, y }) => {
     const width = textWidth(name, "600 12px");
@@ -52,7 +54,8 @@ export function drawLabels(front, state, frame) {
     const start = left ? x - 14 - width : x + 14;
     // Moved down until it is on top of no other name; up where that would leave the plot.
     const step = y + LINE * 3 > frame.area.bottom ? -LINE : LINE;
-    let at = y + 4;
+    // A knee is often the point that is shown, whose interval would run through its name.
+    let at = kind === "knee" ? y - 8 : y + 4;
     while (taken.some((box) => Math.abs(box.y - at) < LINE && start < box.end && box.start < start + width)) at += step;
     taken.push({ y: at, start, end: start + width });
     return svg("text", { class: `label label-${kind}`, x: left ? x - 14 : x + 14, y: at, "text-anchor": left ? "end" : "start" }, name);

@@ -18,6 +18,8 @@ export function drawShade(front, state, frame) {
   return svg("g", {}, parts);
 }
 
+const REST_PX = 14;
+
 function clamped(frame, way, value) {
   const { area } = frame;
   const [low, high] = way === "x" ? [area.left, area.right] : [area.top, area.bottom];
@@ -35,9 +37,11 @@ export function makeHandles(front, store, frame, chart) {
     const worst = axis.higher ? frame[way].low : frame[way].high;
     const at = clamped(frame, way, bound ?? worst);
     const line = way === "x" ? { x1: at, x2: at, y1: area.top, y2: area.bottom } : { x1: area.left, x2: area.right, y1: at, y2: at };
+    // Without a limit both wait at the same corner, a little inside of it so that neither hides the other.
+    const aside = bound !== null ? 0 : (way === "x") === axis.higher ? REST_PX : -REST_PX;
     const grip = way === "x"
-      ? `M${at} ${area.bottom}l-7 10h14z`
-      : `M${area.left} ${at}l-10 -7v14z`;
+      ? `M${at + aside} ${area.bottom}l-7 10h14z`
+      : `M${area.left} ${at + aside}l-10 -7v14z`;
     const set = (event) => {
       const box = chart.getBoundingClientRect();
       const value = frame[way].value(way === "x" ? event.clientX - box.left : event.clientY - box.top);
