@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import re
 import shutil
-import subprocess
-import sys
 import typing
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pictures
 from docstring_parser import parse
 
 from accord.cli.app import VERBS
+from accord.cli.app import main as accord_command
 from accord.cli.methods import record
 from accord.registry import ROOMS, registered
 from accord.tasks import Task
@@ -116,9 +118,10 @@ def command_line() -> Iterator[str]:
 
 def help_of(verb: str) -> str:
     """Return what ``accord VERB --help`` prints in 88 columns."""
-    words = [sys.executable, "-m", "accord.cli", *([verb] if verb else []), "--help"]
-    environment = {**os.environ, "COLUMNS": "88"}
-    return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+    printed = io.StringIO()
+    with patch.dict(os.environ, COLUMNS="88"), redirect_stdout(printed):
+        accord_command([verb, "--help"] if verb else ["--help"])
+    return printed.getvalue()
 
 
 def specification() -> Iterator[str]:

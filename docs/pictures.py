@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accord.training.optimizer import AdamW, Group
+
 CAPTIONS = {
     "aggregation": (
         "Two gradients that conflict (grey, the second one longer), their mean (dashed) and the direction that the "
@@ -81,7 +83,7 @@ def weights(cls: Any, steps: int = 120) -> str:
     """Draw the weights that a weighting gives two tasks while their losses fall."""
     weighting = cls(**{name: value for name, value in FACTS.items() if name in cls.__init__.__annotations__})
     own = list(weighting.parameters())
-    optimiser = torch.optim.Adam(own, lr=0.05) if own else None
+    optimiser = AdamW([Group(own, 0.05, 0.0)])  # unlike PyTorch's, it does not import a compiler first
     history = []
     for step in range(steps):
         losses = torch.tensor([math.exp(-step / 30), 4 * math.exp(-step / 60)])
@@ -89,10 +91,10 @@ def weights(cls: Any, steps: int = 120) -> str:
         slopes = torch.stack([losses[0] * torch.tensor([1.0, 0.2]), losses[1] * torch.tensor([0.3, 1.0])])
         gramian = slopes @ slopes.T
         history.append(weighting(losses, gramian=gramian).tolist())
-        if optimiser is not None:
+        if own:
             optimiser.zero_grad()
             weighting.objective(losses.requires_grad_(), gramian=gramian).backward()
-            optimiser.step()
+            optimiser.step(1.0)
     return svg(420, 220, [frame(max(map(max, history))), *lines(history)])
 
 

@@ -1,6 +1,7 @@
 """Everything the documentation shows runs, and everything public is documented.
 
-Blocks of one page run in order, in one directory, Python blocks in one namespace, shell blocks as real processes. Two
+Blocks of one page run in order, in one directory, Python blocks in one namespace, commands of shell blocks as real
+processes, but for those that call ``accord`` and nothing else: they are spared the seconds of importing PyTorch. Two
 comments steer this, each on the line before a block: ``<!-- file: NAME -->`` writes the block to a file first, and
 ``<!-- not run: REASON -->`` leaves it out.
 """
@@ -11,6 +12,8 @@ import importlib
 import inspect
 import os
 import re
+import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from accord.cli import main
 from accord.method import Method
 from accord.registry import ROOMS, registered
 
@@ -83,6 +88,24 @@ def test_the_substitution_leaves_paths_alone() -> None:
     assert smaller('accord.fit("census-income", x)') == 'accord.fit("census-income.parquet", x)'
 
 
+def commands(text: str) -> list[str]:
+    """Return the commands of a shell block, one for each line that is not gone on with."""
+    return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def accord_words(command: str) -> list[str]:
+    """Return the words behind ``accord``; nothing where a command is anything else or more to a shell."""
+    words = shlex.split(command, comments=True)
+    return words[1:] if words[:1] == ["accord"] and not re.search(r"[|&;<>()$`*?~{]", command) else []
+
+
+def test_only_plain_calls_are_made_without_a_shell() -> None:
+    first, second, third = commands("accord fit 'a b' \\\n  --out c  # why\n\nfalse\naccord doctor\n")
+    assert accord_words(first) == ["fit", "a b", "--out", "c"] and accord_words(third) == ["doctor"]
+    for text in (second, "accord fit a | head", "accord fit *.csv", "accord doctor && false", "accord predict $RUN"):
+        assert not accord_words(text)
+
+
 def pages_to_run() -> Iterator[Any]:
     """Pages whose blocks run, the longest only with the slow tests: what they show is tested in its room, too."""
     for page in filter(runnable, PAGES):
@@ -107,16 +130,24 @@ def test_every_block_runs(page: Path, sample: Path, tmp_path: Path, monkeypatch:
         elif block.language == "python":
             exec(compile("\n" * (block.line - 1) + smaller(block.text), str(page), "exec"), namespace)
         else:
-            command = ["bash", "-e", "-o", "pipefail", "-c", smaller(block.text)]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-            assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
+            for command in commands(smaller(block.text)):
+                if words := accord_words(command):
+                    assert main(words) == 0, where
+                    continue
+                shell = ["bash", "-e", "-o", "pipefail", "-c", command]
+                done = subprocess.run(shell, env=environment, capture_output=True, text=True, timeout=240)
+                assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
-def test_every_example_runs_and_says_something(example: Path, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, example], cwd=tmp_path, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+def test_every_example_runs_and_says_something(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(example)])
+    with torch.random.fork_rng():
+        runpy.run_path(str(example), run_name="__main__")
+    assert capsys.readouterr().out.strip()
 
 
 def test_adding_a_method_takes_one_file_and_one_line(tmp_path: Path) -> None:
