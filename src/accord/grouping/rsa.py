@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from accord.grouping.affinity import Evidence
@@ -48,6 +47,8 @@ class RSA(Latest):
 
 def _ranks(rows: Tensor) -> Tensor:
     """Return the ranks of the dissimilarities of all pairs of rows; all equal where they cannot be told apart."""
+    from scipy.stats import rankdata  # takes half a second to import, which no other command should wait for
+
     centred = rows - rows.mean(1, keepdim=True)
     lengths = centred.norm(dim=1).clamp_min(torch.finfo(torch.float64).tiny)
     alike = (centred / lengths[:, None]) @ (centred / lengths[:, None]).T
