@@ -58,8 +58,24 @@ def test_tasks_on_one_axis_by_hand():
     assert TSVMerge()(base, models)["w"][0, 0].item() == pytest.approx(3.0)
     # The mean singular value of the sum is (6 + 0) / 2, and the direction of value 0 is none.
     assert torch.allclose(IsoC()(base, models)["w"], state([3.0, 0.0], [0.0, 0.0])["w"])
+    # So it is where all directions are common ones.
+    assert torch.allclose(IsoCTS(1.0)(base, models)["w"], state([3.0, 0.0], [0.0, 0.0])["w"])
     # A = 2 in the first coordinate and B = 2 + 4: the minimum is 3.
     assert torch.allclose(WUDI("exact")(base, models)["w"], state([3.0, 0.0], [0.0, 0.0])["w"])
+
+
+def test_more_tasks_than_rank_keep_one_direction_each():
+    models = [state([3.0, 0.0], [0.0, 0.0]), state([0.0, 4.0], [0.0, 0.0]), state([0.0, 0.0], [0.0, 5.0])]
+    merged = TSVMerge()(state([0.0, 0.0], [0.0, 0.0]), models)["w"]
+    # The first two share a left vector and the last two a right one, which gives each of them 1 / sqrt 2 of it.
+    half = 2**-0.5
+    assert torch.allclose(merged, state([3 * half, 4 * half * half], [0.0, 5 * half])["w"])
+
+
+@pytest.mark.parametrize("method", [WUDI(), WUDI("exact"), DOGE(density=1.0, steps=0)], ids=repr)
+def test_a_task_that_changed_nothing_does_not_count(method):
+    with_it, without = method(ZERO, [*AXES, ZERO])["w"], method(ZERO, AXES)["w"]
+    assert torch.allclose(with_it, without) and without.any()
 
 
 @pytest.mark.parametrize("method", [TSVMerge(), WUDI(), KnOTS(1.0)], ids=repr)
@@ -137,19 +153,22 @@ def test_singular_vectors_against_numpy(seed, models, rows, columns, scale, gram
     shape=st.sampled_from([(3, 9), (8, 4), (5, 5)]),
     density=st.sampled_from([0.2, 0.6, 1.0]),
     aligned=st.sampled_from(["V", "SV"]),
+    weights=st.sampled_from([(1.0, 1.0, 1.0), (2.0, 0.5, 1.0), (1.0, -2.0, 0.3)]),
 )
-def test_knots_against_numpy(seed, models, shape, density, aligned):
+def test_knots_against_numpy(seed, models, shape, density, aligned, weights):
     base, moved = siblings(seed, models, torch.float64, (shape,), 1.0)
     deltas = [array(model["t0"]) - array(base["t0"]) for model in moved]
     left, values, right = triplets(np.concatenate(deltas, 1))
     parts = np.split(values[:, None] * right if aligned == "SV" else right, models, axis=1)
     kept = max(1, int(density * parts[0].size + 1e-9))
     trimmed = np.stack([np.where(np.abs(p) >= np.sort(np.abs(p).ravel())[p.size - kept], p, 0.0) for p in parts])
-    agrees = trimmed * np.sign(trimmed.sum(0)) > 0
-    mean = (trimmed * agrees).sum(0) / np.maximum(agrees.sum(0), 1)
+    own = np.array(weights[:models])[:, None, None]
+    agrees = own * trimmed * np.sign((own * trimmed).sum(0)) > 0
+    mean = (own * trimmed * agrees).sum(0) / np.maximum((np.abs(own) * agrees).sum(0), 1e-300)
     expected = array(base["t0"]) + (left @ mean if aligned == "SV" else left * values @ mean)
     # Signs of singular vectors are free, and change nothing: merged parts change sign with their left vectors.
-    np.testing.assert_allclose(array(KnOTS(density, aligned)(base, moved)["t0"]), expected, atol=1e-9)
+    merged = KnOTS(density, aligned, weights=weights[:models])(base, moved)["t0"]
+    np.testing.assert_allclose(array(merged), expected, atol=1e-9)
 
 
 def interference(point, deltas):
