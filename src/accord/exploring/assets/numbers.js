@@ -2,9 +2,19 @@
 
 const MINUS = "\u2212";
 
+// Making a format takes far longer than using it, and a move of the preference writes dozens of numbers.
+const formats = new Map();
+
+function formatOf(places) {
+  if (!formats.has(places)) {
+    formats.set(places, new Intl.NumberFormat("en", { minimumFractionDigits: places, maximumFractionDigits: places }));
+  }
+  return formats.get(places);
+}
+
 export function fixed(value, places) {
   if (value === null || !Number.isFinite(value)) return "\u2013";
-  const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places });
+  const text = formatOf(places).format(Math.abs(value));
   const zero = !/[1-9]/.test(text);
   return value < 0 && !zero ? MINUS + text : text;
 }
