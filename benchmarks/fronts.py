@@ -3,22 +3,26 @@
     python benchmarks/fronts.py [--seeds 3] [--only conditioned,single,sets,speed] [--output FILE] [--table FILE]
 
 One JSON line per run. ``conditioned``: one network 2-128-128-10 from preference to decision, Adam at 1e-3, 1500 steps
-of 64 uniform preferences from 0.01 to 0.99, looked at on 100 (``volume``), and on 2000 from 0 to 1
-(``dense``). ``single``: a solution for each of 10 preferences, Adam at 0.02 for 400 steps. ``sets``: 10 solutions
-trained together, likewise. ``speed``: value and gradient for 100 points in three objectives, beside BoTorch's box
-decomposition (value only) where it is installed, in alternation. CPU, one thread. A run that ``--output`` already has
-is left out, so that an interrupted benchmark goes on. ``--table`` prints an output as the documentation's table.
+of 64 preferences, one from each 64th of 0.01 to 0.99, weights averaged over the last 100 steps or so; looked at on 100
+preferences (``volume``), and on 2000 from 0 to 1 (``dense``). All networks of a problem are trained side by side, so
+the first line has the time of all. ``single``: a solution for each of 10 preferences, Adam at 0.02 for 400 steps.
+``sets``: 10 solutions trained together, likewise. ``speed``: value and gradient for 100 points in three objectives,
+beside BoTorch's box decomposition (value only) where it is installed, in alternation. CPU, one thread. A run that
+``--output`` already has is left out, so that an interrupted benchmark goes on. ``--table`` prints an output as the
+documentation's table.
 """
 
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -40,7 +44,6 @@ from accord.pareto import (
     Scalarisation,
     SmoothTchebycheffScalarisation,
     TchebycheffScalarisation,
-    draw_preferences,
     hypervolume,
     problems,
     simplex_grid,
@@ -56,6 +59,7 @@ SCALARISATIONS: dict[str, Scalarisation] = {
     "aasf": AASFScalarisation(),
     "pbi": PBIScalarisation(),
 }
+WEIGHS: dict[str, Weigh] = {**SCALARISATIONS, "cosmos": COSMOS(nn.Identity(), 2).objective}
 # Problem, and the reference in every objective that its volumes are usually given for.
 LEARNED = [(problems.vlmop2(10), 1.0), (problems.zdt1(10), 1.1), (problems.zdt2(10), 1.1)]
 SOLVED = [
@@ -67,36 +71,62 @@ SOLVED = [
 ]
 
 
-class Within(nn.Module):
-    """Any number -> a decision within its bounds."""
+@cache
+def conditioned(number: int, seeds: int) -> dict[tuple[str, int], dict[str, float]]:
+    """Learn a whole front by every method; return each network's volume, seen at 100 preferences and at 2000.
 
-    def __init__(self, bounds: tuple[float, float]) -> None:
-        super().__init__()
-        self.low, self.high = bounds
-
-    def forward(self, raw: Tensor) -> Tensor:
-        return self.low + (self.high - self.low) * torch.sigmoid(raw)
-
-
-def conditioned(problem: problems.Problem, reference: float, seed: int, weigh: Weigh) -> dict[str, float]:
-    """Learn the whole front and return its volume, seen at 100 preferences and at 2000."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        layers = [nn.Linear(2, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, problem.variables)]
-        net = nn.Sequential(*layers, Within(problem.bounds))
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+    The networks of all methods and seeds are trained side by side, which changes nothing for any of them.
+    """
+    (problem, reference), count = LEARNED[number], len(WEIGHS)
+    weights = [torch.stack([one] * count).flatten(0, 1).requires_grad_() for one in started(problem.variables, seeds)]
+    generators = [torch.Generator().manual_seed(seed) for seed in range(seeds)]
+    optimiser, steady = torch.optim.Adam(weights, lr=1e-3, fused=True), [one.detach().clone() for one in weights]
     for _ in range(1500):
-        preferences = 0.01 + 0.98 * draw_preferences(64, 2, generator)
+        drawn = torch.stack([torch.rand(64, generator=generator) for generator in generators])
+        preferences = both(0.01 + 0.98 * (torch.arange(64) + drawn) / 64)
+        points = problem.objectives(decide(weights, preferences.repeat(count, 1, 1), problem.bounds))
+        losses = zip(WEIGHS.values(), points.view(count, *preferences.shape), strict=True)
         optimiser.zero_grad()
-        weigh(problem.objectives(net(preferences)), preferences).mean().backward()
+        # The sum over networks of each one's mean.
+        (seeds * torch.stack([weigh(own, preferences).mean() for weigh, own in losses]).sum()).backward()
         optimiser.step()
-    found = {}
-    with torch.no_grad():
-        for name, first in (("volume", torch.linspace(0.01, 0.99, 100)), ("dense", torch.linspace(0, 1, 2000))):
-            points = problem.objectives(net(torch.stack([first, 1 - first], dim=1)))
-            found[name] = float(hypervolume(points, [reference] * 2))
+        with torch.no_grad():  # steps of constant size on functions with kinks do not settle; their average does
+            torch._foreach_lerp_(steady, weights, 0.01)
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for place, key in enumerate(itertools.product(WEIGHS, range(seeds))):
+        own = [one[place : place + 1] for one in steady]
+        looked = {"volume": torch.linspace(0.01, 0.99, 100), "dense": torch.linspace(0, 1, 2000)}
+        seen = {what: decide(own, both(first[None]), problem.bounds)[0] for what, first in looked.items()}
+        volumes = {what: hypervolume(problem.objectives(x), [reference] * 2) for what, x in seen.items()}
+        found[key] = {what: float(volume) for what, volume in volumes.items()}
     return found
+
+
+def both(first: Tensor) -> Tensor:
+    """Return the preferences ``[..., 2]`` whose first entries are given."""
+    return torch.stack([first, 1 - first], dim=-1)
+
+
+def started(outputs: int, seeds: int) -> list[Tensor]:
+    """Return matrices and biases ``[S, ...]`` of networks 2-128-128-``outputs`` as PyTorch initialises them."""
+    nets: list[list[Tensor]] = []
+    for seed in range(seeds):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            layers = [nn.Linear(2, 128), nn.Linear(128, 128), nn.Linear(128, outputs)]
+        nets.append([part.detach() for layer in layers for part in (layer.weight.T, layer.bias[None])])
+    return [torch.stack(parts) for parts in zip(*nets, strict=True)]
+
+
+def decide(weights: list[Tensor], preferences: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """Return decisions ``[N, B, n]`` of N networks at ``preferences`` ``[N, B, 2]``, within their bounds.
+
+    By a sine, in the middle as steep as a sigmoid: where decisions belong near a bound, as at the ends of ZDT's fronts,
+    a sigmoid's slope is too flat to take them there in the steps that there are.
+    """
+    first, a, second, b, third, c = weights
+    hidden = torch.baddbmm(b, torch.baddbmm(a, preferences, first).relu(), second).relu()
+    return bounds[0] + (bounds[1] - bounds[0]) * (1 + torch.sin(torch.baddbmm(c, hidden, third) / 2)) / 2
 
 
 def descend(problem: problems.Problem, seed: int, count: int, slopes: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -159,13 +189,10 @@ def sets(problem: problems.Problem) -> Iterator[tuple[str, Callable[[], Callable
 def runs(seeds: int, only: set[str]) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, float]]]]:
     """Yield what identifies each run, and the run."""
     for seed in range(seeds):
-        if "conditioned" in only:
-            cosmos = COSMOS(nn.Identity(), 2)
-            weighs: dict[str, Weigh] = {**SCALARISATIONS, "cosmos": cosmos.objective}
-            for problem, reference in LEARNED:
-                for name, weigh in weighs.items():
-                    facts = facts_of("conditioned", problem, reference, name, seed)
-                    yield facts, lambda p=problem, r=reference, s=seed, w=weigh: conditioned(p, r, s, w)
+        for number, (problem, reference) in enumerate(LEARNED) if "conditioned" in only else ():
+            for name in WEIGHS:
+                facts = facts_of("conditioned", problem, reference, name, seed)
+                yield facts, lambda n=number, key=(name, seed): conditioned(n, seeds)[key]
         for kind, makers in (("single", single), ("sets", sets)):
             for problem, reference in SOLVED if kind in only else ():
                 for name, make in makers(problem):
