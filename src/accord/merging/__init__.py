@@ -29,7 +29,12 @@ from accord.merging.learned.surgery import RepresentationSurgery
 from accord.merging.learned.tinting import ModelTinting
 from accord.merging.learned.we_moe import WEMoE
 from accord.merging.linear import Linear
-from accord.merging.logit_arithmetic import LogitDifference, logit_arithmetic, logit_difference
+from accord.merging.logit_arithmetic import (
+    LogitDifference,
+    logit_arithmetic,
+    logit_difference,
+    reversed_objectives,
+)
 from accord.merging.manifest import verify
 from accord.merging.merge_files import MergePlan, plan_merge
 from accord.merging.merging_method import MergingMethod
@@ -143,6 +148,7 @@ __all__ = [
     "plan_recipe",
     "read_recipes",
     "relative",
+    "reversed_objectives",
     "sequential_groups",
     "simplex",
     "stack_layers",

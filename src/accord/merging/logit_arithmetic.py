@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from accord.errors import ConfigurationError
 from accord.merging.learned.batches import logits_of
@@ -20,6 +22,7 @@ class LogitDifference(nn.Module):
     to be uniform on what shall be kept. Subtracting it leaves alone what it is uniform on, and removes what it knows.
     Classes that the model itself gives less than ``floor`` times its most probable one stay excluded, since a small
     probability times a large ratio would otherwise bring up nonsense; this is the filter of the published method.
+    :func:`reversed_objectives` is what the assistant descends.
 
     Args:
         model: predicts logits ``[..., classes]`` from any inputs.
@@ -84,6 +87,25 @@ def logit_difference(model: Tensor, assistant: Tensor, strength: float, floor: f
     if floor > 0:
         faint |= own.exp() < floor * own.exp().amax(dim=-1, keepdim=True)
     return edited.masked_fill(faint, -torch.inf).log_softmax(dim=-1)
+
+
+def reversed_objectives(forget: Tensor, labels: Tensor, retain: Tensor, weight: float = 5.0) -> Tensor:
+    """Return the loss of an assistant that shall know what is to be forgotten, and nothing of what is to be kept.
+
+    ``cross_entropy(forget, labels) + weight KL(uniform | softmax(retain))``, each the mean over its samples.
+
+    Args:
+        forget: the assistant's logits ``[..., classes]`` on what shall be forgotten.
+        labels: its classes ``[...]``; -100 does not count.
+        retain: the assistant's logits ``[..., classes]`` on what shall be kept.
+        weight: 5 in the authors' code.
+
+    Source: Ji et al., 2024; see :class:`LogitDifference`.
+    """
+    classes = forget.shape[-1]
+    known = functional.cross_entropy(forget.reshape(-1, classes), labels.reshape(-1))
+    unknown = -retain.log_softmax(dim=-1).mean() - math.log(retain.shape[-1])
+    return known + weight * unknown
 
 
 def logit_arithmetic(base: Tensor, plus: Sequence[Tensor] = (), minus: Sequence[Tensor] = ()) -> Tensor:
