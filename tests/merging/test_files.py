@@ -107,7 +107,7 @@ def test_a_merge_that_was_killed_goes_on(zoo, monkeypatch):
 def test_an_unfinished_merge_of_something_else_is_left_alone(zoo):
     root, _ = zoo
     (root / "out").mkdir()
-    (root / "out" / ".accord-merge.json.unfinished").write_text('{"fingerprint": "x", "tensors": {}}')
+    (root / "out" / ".accord-merge.json.unfinished").write_text('{"version": 2, "fingerprint": "x", "tensors": {}}')
     with pytest.raises(RunError, match="another, unfinished merge"):
         plan(root, TaskArithmetic()).run()
 

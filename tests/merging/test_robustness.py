@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import xxhash
 from safetensors.torch import load_file, save_file
 
 from accord.errors import DataError, RunError
@@ -36,6 +37,78 @@ def zoo(tmp_path):
 def plan(root, out="out", **options):
     models = [root / "m1.safetensors", root / "m2.safetensors"]
     return plan_merge(TaskArithmetic(), root / "m0.safetensors", models, root / out, shard_bytes=20_000, **options)
+
+
+@pytest.mark.parametrize("where", ["thread", "process"])
+def test_a_second_merge_into_the_same_folder_is_refused_while_the_first_one_runs(zoo, where):
+    code = f"""
+import sys
+from accord.errors import RunError
+from accord.merging import Linear, plan_merge
+try:
+    plan_merge(Linear(), None, [{str(zoo / "m1.safetensors")!r}], {str(zoo / "out")!r}).run()
+except RunError as error:
+    sys.exit(str(error))
+"""
+    refused = []
+
+    def watch(done, total):
+        if refused:
+            return
+        if where == "process":
+            refused.append(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr)
+        else:
+            with pytest.raises(RunError) as caught:
+                plan(zoo).run()
+            refused.append(str(caught.value))
+
+    plan(zoo, threads=1).run(watch)
+    assert "another merge is writing" in refused[0] and "out at this moment" in refused[0]
+    assert verify(zoo / "out") == 3
+
+
+@pytest.mark.parametrize("change", ["cut", "grown", "gone", "written anew"])
+def test_an_input_that_changes_under_the_merge_is_named(zoo, change):
+    path = zoo / "m2.safetensors"
+    content = path.read_bytes()
+
+    spoilt = []
+
+    def spoil(done, total):
+        if not spoilt:
+            path.unlink()  # the mapping keeps the old file, so that reading goes on
+            if change != "gone":
+                path.write_bytes({"cut": content[:-2], "grown": content + b"0", "written anew": content}[change])
+                os.utime(path, ns=(1, 1))
+            spoilt.append(done)
+
+    with pytest.raises(DataError, match=r"m2\.safetensors was changed or cut short while"):
+        plan(zoo, threads=1).run(spoil)
+    assert not (zoo / "out" / "accord-merge.json").exists() and not list((zoo / "out").glob("model-*"))
+
+
+def test_an_input_that_changed_since_the_plan_is_not_read(zoo):
+    job = plan(zoo)
+    path = zoo / "m1.safetensors"
+    os.truncate(path, path.stat().st_size // 2)  # reading on would end the process
+    with pytest.raises(DataError, match=r"m1\.safetensors was changed or cut short"):
+        job.run()
+
+
+def test_records_of_another_version_are_refused_by_name(zoo):
+    out = plan_merge(Linear(), None, [zoo / "m1.safetensors"], zoo / "out").run()
+    record = json.loads((out / "accord-merge.json").read_text())
+    assert record.pop("version") == 2
+    (out / "accord-merge.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=r"record of version 1, and this Accord reads version 2"):
+        verify(out)
+
+
+def test_checksums_are_those_of_xxh3(zoo):
+    out = plan_merge(Linear(), None, [zoo / "m1.safetensors"], zoo / "out").run()
+    told = json.loads((out / "accord-merge.json").read_text())["tensors"]
+    for name, tensor in load_file(out / "model.safetensors").items():
+        assert told[name] == xxhash.xxh3_128_hexdigest(tensor.view(torch.uint8).numpy().tobytes())
 
 
 KILLED = """

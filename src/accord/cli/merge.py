@@ -21,7 +21,7 @@ A recipe names models as folders, files, BASE+ADAPTER, or OWNER/NAME where the
 local Hugging Face cache has it; nothing is downloaded. If all models are LoRA
 adapters, so is the result. The output folder holds the weights, configuration
 and tokenizer, a card, accord-recipe.yaml (complete, does the same again) and
-accord-merge.json, the hashes that accord.merging.verify checks."""
+accord-merge.json, the checksums that accord.merging.verify looks at."""
 
 WORK = Parameter(group=Group("How it is done", sort_key=1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import re
 import shlex
@@ -98,6 +99,9 @@ def _run(plan: Plan) -> None:
         _say(f"an adapter of rank {merged.rank}{lost}")
         return
     _check_disk(plan)
+    # A mapped file that is cut short while it is read ends the process: then with a word on what it was doing.
+    if not faulthandler.is_enabled():
+        faulthandler.enable(sys.__stderr__ or 2)
     try:
         with make_transfer(plan.out.name) as progress:
             plan.run(progress)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from accord.merging.finite import all_finite
+from accord.merging.finite import fits
 
-# Elements per block: a handful of float32 buffers of this length stay in a core's second-level cache.
+# Elements per block: a handful of float32 buffers of this length stay in a core's second-level cache. Where a method
+# has buffers for each model, blocks are halved, but not below the shortest, until all take so many bytes: twice that
+# cache, for in shorter blocks calls cost more than what is read from the next cache.
 BLOCK = 1 << 16
+SHORTEST = 1 << 13
+CACHE = 1 << 22
 
 
 @dataclass(slots=True)
@@ -20,6 +26,7 @@ class Buffers:
     held: dict[tuple[str, torch.dtype], Tensor] = field(default_factory=dict)
     # What was last returned: cutting a tensor costs as much as adding up thousands of elements.
     cut: dict[tuple[str, torch.dtype], Tensor] = field(default_factory=dict)
+    stacks: dict[tuple[str, torch.dtype], Stack] = field(default_factory=dict)
 
     def take(self, key: str, length: int, dtype: torch.dtype) -> Tensor:
         """Return ``[length]`` elements with whatever they last held."""
@@ -31,6 +38,28 @@ class Buffers:
             flat = self.held[key, dtype] = torch.empty(max(length, BLOCK), dtype=dtype)
         self.cut[key, dtype] = flat[:length]
         return self.cut[key, dtype]
+
+    def stack(self, key: str, count: int, length: int, dtype: torch.dtype) -> Stack:
+        """Return ``[count, length]`` elements with whatever they last held, and their rows ``[length]``."""
+        last = self.stacks.get((key, dtype))
+        if last is not None and last.whole.shape == (count, length):
+            return last
+        whole = self.take(key, count * length, dtype).view(count, length)
+        made = self.stacks[key, dtype] = Stack(whole, whole.unbind())
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One buffer for all models: an operation on all of it costs one call, and so do operations on a row.
+
+    Attributes:
+        whole: ``[count, length]``.
+        rows: its rows.
+    """
+
+    whole: Tensor
+    rows: tuple[Tensor, ...]
 
 
 class Block:
@@ -45,6 +74,7 @@ class Block:
         dtype: what is computed in.
         buffers: those of the running thread. Everything a block returns lives there, until the next block.
         shape: of the whole tensor.
+        known: what :meth:`once` keeps from block to block of the same tensor.
     """
 
     def __init__(
@@ -57,6 +87,7 @@ class Block:
         dtype: torch.dtype,
         buffers: Buffers,
         shape: tuple[int, ...],
+        known: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.shape = shape
@@ -68,6 +99,7 @@ class Block:
         self._models = models
         self._dtype = dtype
         self._buffers = buffers
+        self._known = {} if known is None else known
         self._loaded: Tensor | None = None
         self._broken = False
 
@@ -80,7 +112,7 @@ class Block:
         if self._loaded is None:
             assert self._base is not None
             self._loaded = self._read(self._base, "base")
-            self._broken = not all_finite(self._loaded)
+            self._broken = not fits(self._loaded, self._dtype)
         return self._loaded
 
     def model(self, index: int, key: str = "model") -> Tensor:
@@ -88,15 +120,37 @@ class Block:
         return self._read(self._models[index], key)
 
     def delta(self, index: int) -> Tensor:
-        """Return a model's task vector ``[length]``, in a buffer of its own.
+        """Return a model's task vector ``[length]``, which is a row of :meth:`stack`.
 
         It is 0 where model and base agree, which an infinity in both would otherwise turn into NaN.
         """
         base = self.base()
-        delta = self.model(index, f"delta {index}")
+        delta = self._into(self.stack().rows[index], self._models[index])
         same = delta == base if self._broken else None
         delta.sub_(base)
         return delta if same is None else delta.masked_fill_(same, 0.0)
+
+    def deltas(self) -> Stack:
+        """Return all task vectors, as :meth:`delta` has them."""
+        stack, base = self.stack(), self.base()
+        if self._broken:
+            for index in range(self.count):
+                self.delta(index)
+            return stack
+        for row, model in zip(stack.rows, self._models, strict=True):
+            self._into(row, model)
+        stack.whole.sub_(base)
+        return stack
+
+    def stack(self, key: str = "deltas", dtype: torch.dtype | None = None) -> Stack:
+        """Return a work buffer ``[count, length]`` of this thread, with whatever it last held."""
+        return self._buffers.stack(key, self.count, self.length, dtype or self._dtype)
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returned for the first block of this tensor."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     def settled(self) -> Tensor:
         """Return where ``[length]`` all checkpoints agree; NaN agrees with NaN."""
@@ -108,4 +162,7 @@ class Block:
         return same
 
     def _read(self, source: Tensor, key: str) -> Tensor:
-        return self.buffer(key).copy_(source[self.start : self.start + self.length])
+        return self._into(self.buffer(key), source)
+
+    def _into(self, buffer: Tensor, source: Tensor) -> Tensor:
+        return buffer.copy_(source[self.start : self.start + self.length])

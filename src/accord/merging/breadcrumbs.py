@@ -18,7 +18,7 @@ from accord.merging.gathering import Merge, check_merge, gather
 from accord.merging.merging_method import MergingMethod, per_model
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
-from accord.merging.ties import check_densities, magnitudes
+from accord.merging.ties import all_magnitudes, check_densities, magnitudes
 from accord.method import Method
 
 
@@ -56,6 +56,8 @@ class Breadcrumbs(MergingMethod):
     )
     by_rows: ClassVar[bool] = True
 
+    stacks: ClassVar[int] = 2
+
     def __init__(
         self,
         density: Sequence[float] | float = 0.15,
@@ -86,13 +88,14 @@ class Breadcrumbs(MergingMethod):
         if self.trim == "row" or not ranks:
             return None
         places = [[None if rank not in ranks else ranks.index(rank) for rank in pair] for pair in pairs]
-        return Chain(Known(places), lambda _: Thresholds(models, elements, ranks, magnitudes))
+        return Chain(Known(places), lambda _: Thresholds(models, elements, ranks, all_magnitudes))
 
     def combine(self, block: Block, found: Any) -> Tensor:
         weights = per_model(self.weights, block.count, 1.0, "weights")
         trim = self._trimmed_rows if self.trim == "row" else _trimmed
-        deltas = [trim(block, index, found).mul_(weight) for index, weight in enumerate(weights)]
-        return gather(block, deltas, self.merge, weights).mul_(self.scale).add_(block.base())
+        for index, weight in enumerate(weights):
+            trim(block, index, found).mul_(weight)
+        return gather(block, block.stack(), self.merge, weights).mul_(self.scale).add_(block.base())
 
     def _trimmed_rows(self, block: Block, index: int, found: Any) -> Tensor:
         row = block.shape[-1] if block.shape else 1

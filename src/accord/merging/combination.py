@@ -33,19 +33,28 @@ class Combination(MergingMethod):
         """Return ``[1 + n]`` coefficients: the base's, 0 where there is none, then the models'."""
 
     def combine(self, block: Block, found: Any) -> Tensor:
-        own, *others = self.coefficients(block.count, block.has_base, found)
-        merged, empty = block.buffer("merged"), True
+        merged = block.buffer("merged")
         # A coefficient of 0 leaves its checkpoint out, infinities and all.
-        if own:
-            torch.mul(block.base(), own, out=merged)
-            empty = False
-        for index, weight in enumerate(others):
-            if weight and empty:
-                torch.mul(block.model(index), weight, out=merged)
-                empty = False
-            elif weight:
-                merged.add_(block.model(index), alpha=weight)
-        return merged.zero_() if empty else merged
+        used = block.once("used", lambda: self._used(block, found))
+        if not used:
+            return merged.zero_()
+        for place, (index, weight, factor) in enumerate(used):
+            values = block.base() if index < 0 else block.model(index)
+            if place:
+                merged.add_(values, alpha=weight)
+            else:
+                torch.mul(values, factor, out=merged)
+        return merged
+
+    def _used(self, block: Block, found: Any) -> list[tuple[int, float, Tensor]]:
+        """Return place, -1 for the base, and coefficient of what has one; as a tensor, too, which multiplies faster."""
+        own, *others = self.coefficients(block.count, block.has_base, found)
+        dtype = block.buffer("merged").dtype
+        return [
+            (place, weight, torch.tensor(weight, dtype=dtype))
+            for place, weight in enumerate([own, *others], -1)
+            if weight
+        ]
 
 
 class GramianSurvey(Survey):
@@ -77,19 +86,20 @@ class _Products(Part):
         self.vectors = vectors
 
     def look(self, block: Block) -> None:
-        rows = [self._row(block, index) for index in range(len(self.total))]
+        rows = self._rows(block)
         for i, first in enumerate(rows):
             for j, second in enumerate(rows[: i + 1]):
                 self.total[i, j] += _dot(first, second)
                 self.total[j, i] = self.total[i, j]
 
-    def _row(self, block: Block, index: int) -> Tensor:
+    def _rows(self, block: Block) -> Sequence[Tensor]:
         if self.vectors == "deltas":
-            return block.delta(index)
-        if self.vectors == "all" and index == 0:
-            return block.base()
-        return block.model(index - (self.vectors == "all"), f"row {index}")
+            return block.deltas().rows
+        models = [block.model(index, f"row {index}") for index in range(block.count)]
+        return [block.base(), *models] if self.vectors == "all" else models
 
 
 def _dot(first: Tensor, second: Tensor) -> float:
+    if len(first) <= RUN:
+        return torch.dot(first, second).item()
     return sum(torch.dot(one, other).item() for one, other in zip(first.split(RUN), second.split(RUN), strict=True))

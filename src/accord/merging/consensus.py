@@ -44,6 +44,8 @@ class Consensus(MergingMethod):
         catalogue=(283,),
     )
 
+    stacks: ClassVar[int] = 3
+
     def __init__(
         self,
         at_least: int = 2,

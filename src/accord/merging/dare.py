@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from accord.errors import ConfigurationError
-from accord.merging.block import Block
-from accord.merging.election import elect
-from accord.merging.masks import keep_mask
+from accord.merging.block import Block, Stack
+from accord.merging.gathering import Merge, check_merge, gather
+from accord.merging.masks import draw_masks
 from accord.merging.merging_method import MergingMethod, per_model
 from accord.merging.ties import check_densities
 from accord.method import Method
@@ -50,20 +49,21 @@ class DARE(MergingMethod):
         cost="1 pass",
     )
 
+    stacks: ClassVar[int] = 2
+
     def __init__(
         self,
         density: Sequence[float] | float = 0.1,
-        merge: Literal["linear", "ties", "ties_sum"] = "linear",
+        merge: Merge = "linear",
         scale: float = 1.0,
         weights: Sequence[float] | float | None = None,
         rescale: bool = True,
         seed: int = 0,
     ) -> None:
         check_densities(density)
-        if merge not in ("linear", "ties", "ties_sum"):
-            raise ConfigurationError(f"merge is 'linear', 'ties' or 'ties_sum'; got {merge!r}")
+        check_merge(merge)
         self.density = density
-        self.merge: Literal["linear", "ties", "ties_sum"] = merge
+        self.merge: Merge = merge
         self.scale = scale
         self.weights = weights
         self.rescale = rescale
@@ -73,32 +73,39 @@ class DARE(MergingMethod):
         return None
 
     def combine(self, block: Block, found: Any) -> Tensor:
-        weights = per_model(self.weights, block.count, 1.0, "weights")
-        densities = per_model(self.density, block.count, 1.0, "density")
-        # Everything in units of the first model's, whose factors are then mostly 1 and need no multiplication.
+        weights, densities, factors, scale = block.once("factors", lambda: self._factors(block.count))
+        deltas = self._dropped(block, densities)
+        for delta, factor in zip(deltas.rows, factors, strict=True):
+            if factor != 1.0:
+                delta.mul_(factor)
+        merged = gather(block, deltas, self.merge, weights)
+        return torch.add(block.base(), merged, alpha=scale, out=merged)
+
+    def _factors(self, models: int) -> tuple[list[float], list[float], list[float], float]:
+        """Return weights, densities, the factors of what is kept, and that of the merged task vector.
+
+        All are in units of the first model's, whose factors are then mostly 1 and need no multiplication.
+        """
+        weights = per_model(self.weights, models, 1.0, "weights")
+        densities = per_model(self.density, models, 1.0, "density")
         unit = weights[0] if weights[0] > 0 else 1.0
         weights = [weight / unit for weight in weights]
         shared = densities[0] if self.rescale else 1.0
-        deltas = [self._dropped(block, index, density) for index, density in enumerate(densities)]
-        for delta, weight, density in zip(deltas, weights, densities, strict=True):
-            factor = weight * shared / density if self.rescale else weight
-            if factor != 1.0:
-                delta.mul_(factor)
-        merged = self._sum(block, deltas, weights)
-        factor = self.scale / shared * (1.0 if self.merge == "ties" else unit)
-        return torch.add(block.base(), merged, alpha=factor, out=merged)
+        pairs = zip(weights, densities, strict=True)
+        factors = [weight * shared / density if self.rescale else weight for weight, density in pairs]
+        return weights, densities, factors, self.scale / shared * (1.0 if self.merge == "ties" else unit)
 
-    def _sum(self, block: Block, deltas: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-        if self.merge != "linear":
-            return elect(block, deltas, "mean" if self.merge == "ties" else "sum", weights)
-        for delta in deltas[1:]:
-            deltas[0].add_(delta)
-        return deltas[0]
-
-    def _dropped(self, block: Block, index: int, density: float) -> Tensor:
-        delta = block.delta(index)
-        if density == 1.0:
-            return delta
-        keep = keep_mask(self.seed, block.name, index, block.start, block.length, density)
+    def _dropped(self, block: Block, densities: Sequence[float]) -> Stack:
+        deltas = block.deltas()
+        if min(densities) == 1.0:
+            return deltas
+        drawn, keep = block.stack("drawn", torch.uint8), block.stack("sizes")
+        masks = drawn.whole.numpy()
+        if len(set(densities)) == 1:
+            draw_masks(self.seed, block.name, range(block.count), block.start, densities[0], masks)
+        else:
+            for index, density in enumerate(densities):
+                draw_masks(self.seed, block.name, [index], block.start, density, masks[index : index + 1])
         # A multiplication by 0 and 1 of the same type is five times as fast as one by a mask.
-        return delta.mul_(block.buffer("keep").copy_(keep.view(torch.uint8)))
+        deltas.whole.mul_(keep.whole.copy_(drawn.whole))
+        return deltas

@@ -60,6 +60,8 @@ class DELLA(MergingMethod):
     )
     by_rows: ClassVar[bool] = True
 
+    stacks: ClassVar[int] = 2
+
     def __init__(
         self,
         density: Sequence[float] | float = 0.3,
@@ -88,8 +90,9 @@ class DELLA(MergingMethod):
 
     def combine(self, block: Block, found: Any) -> Tensor:
         weights = per_model(self.weights, block.count, 1.0, "weights")
-        deltas = [self._dropped(block, index).mul_(weight) for index, weight in enumerate(weights)]
-        return gather(block, deltas, self.merge, weights).mul_(self.scale).add_(block.base())
+        for index, weight in enumerate(weights):
+            self._dropped(block, index).mul_(weight)
+        return gather(block, block.stack(), self.merge, weights).mul_(self.scale).add_(block.base())
 
     def _dropped(self, block: Block, index: int) -> Tensor:
         density = per_model(self.density, block.count, 1.0, "density")[index]

@@ -8,45 +8,46 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from accord.merging.block import Block
+from accord.merging.block import Block, Stack
 
 How = Literal["mean", "sum", "max"]
 
 
-def elect(block: Block, deltas: Sequence[Tensor], how: How, weights: Sequence[float], draw: float = 0.0) -> Tensor:
+def elect(block: Block, deltas: Stack, how: How, weights: Sequence[float], draw: float = 0.0) -> Tensor:
     """Return the merged task vector ``[length]`` in a buffer: zeros do not vote, nor count in the mean.
 
     Args:
         block: whose buffers are used.
-        deltas: task vectors ``[length]``, already multiplied by ``weights``.
+        deltas: task vectors ``[n, length]``, already multiplied by ``weights``.
         how: over those with the elected sign: their sum divided by the sum of their weights, the sum, or the largest.
         weights: what the deltas were multiplied by.
         draw: the sign of entries whose sum is exactly 0; under 0 nothing is elected, and the entry stays 0.
     """
-    total = deltas[0] if len(deltas) == 1 else torch.add(*deltas[:2], out=block.buffer("total"))
-    for delta in deltas[2:]:
-        total.add_(delta)
-    sign = torch.sign(total, out=block.buffer("sign"))
+    sign = torch.sign(total(deltas.rows, block.buffer("total")), out=block.buffer("sign"))
     if draw:
         # draw * (1 - |sign|), for choosing by a mask costs fifty times as much
-        sign.add_(sign.abs(), alpha=-draw).add_(draw)
-    merged, agrees, share = (block.buffer(key) for key in ("merged", "agrees", "share"))
-    for place, (delta, weight) in enumerate(zip(deltas, weights, strict=True)):
-        # sign * delta is the size of those that agree and negative or 0 for all others
-        size = torch.mul(sign, delta, out=agrees if place else merged).clamp_(min=0.0)
-        if how == "max":
-            torch.maximum(merged, size, out=merged)
-        elif place:
-            merged.add_(size)
-        if how != "mean":
-            continue
-        if place:
-            share.add_(size.sign_(), alpha=abs(weight))
-        else:
-            torch.sign(size, out=share)
-            if abs(weight) != 1.0:
-                share.mul_(abs(weight))
+        sign.addcmul_(sign, sign, value=-draw).add_(draw)
+    sizes = block.stack("sizes")
+    # sign * delta is the size of those that agree and negative or 0 for all others
+    torch.mul(deltas.whole, sign, out=sizes.whole).clamp_min_(0.0)
+    if how == "max":
+        return torch.amax(sizes.whole, 0, out=block.buffer("merged")).mul_(sign)
+    merged = total(sizes.rows, block.buffer("merged"))
     if how == "mean":
+        sizes.whole.sign_()
+        for size, weight in zip(sizes.rows, weights, strict=True):
+            if abs(weight) != 1.0:
+                size.mul_(abs(weight))
         # Where nobody took part the sum is 0, whatever it is divided by.
-        merged.div_(share.clamp_(min=torch.finfo(share.dtype).tiny))
+        merged.div_(total(sizes.rows, block.buffer("share")).clamp_min_(torch.finfo(merged.dtype).tiny))
     return merged.mul_(sign)
+
+
+def total(rows: Sequence[Tensor], out: Tensor) -> Tensor:
+    """Return the sum of ``rows``, ``[length]`` each, in ``out``; added from the first to the last."""
+    if len(rows) == 1:
+        return out.copy_(rows[0])
+    torch.add(*rows[:2], out=out)
+    for row in rows[2:]:
+        out.add_(row)
+    return out

@@ -54,7 +54,7 @@ class EMR(Masked):
         return Totals(self._sizes)
 
     def unify(self, block: Block, found: Any) -> Tensor:
-        return elect(block, [block.delta(index) for index in range(block.count)], "max", [1.0] * block.count)
+        return elect(block, block.deltas(), "max", [1.0] * block.count)
 
     def mask(self, block: Block, index: int, unified: Tensor) -> Tensor:
         return torch.mul(block.delta(index), unified.sign(), out=block.buffer("agrees")) > 0

@@ -12,13 +12,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from accord.merging.block import BLOCK, Block, Buffers
+from accord.merging.block import BLOCK, CACHE, SHORTEST, Block, Buffers
 from accord.merging.entry import Entry
-from accord.merging.finite import all_finite
+from accord.merging.finite import fits
 from accord.merging.lazy import LazyTensor
 from accord.merging.matrix_method import MatrixMethod
 from accord.merging.survey import Part, Survey
 
+# Buffers of a block besides those that a method has for each model.
+OTHERS = 6
 # A sample looks at runs of this many neighbours: a cache line of half-precision numbers.
 SAMPLED = 32
 
@@ -70,6 +72,7 @@ class Engine:
         with self._pool() as pool:
             run_all(pool, ((self._merge, entry, sink, found) for entry in by_size))
 
+    @torch.inference_mode()  # calls on short blocks cost half as much
     def _merge(self, entry: Entry, sink: Sink, spans: Mapping[str, Any]) -> None:
         if entry.copy is not None:
             for start in range(0, entry.elements, BLOCK):
@@ -80,7 +83,7 @@ class Engine:
         for block in self._blocks(entry):
             merged = entry.method.combine(block, found)
             result = block.buffer("result", entry.dtype).copy_(merged)
-            if not all_finite(result):
+            if not fits(merged, entry.dtype):
                 broken += self._mend(block, result)
             sink.put(entry, block.start, result)
         if broken:
@@ -93,15 +96,17 @@ class Engine:
         return survey.found if survey is not None else None
 
     def _mend(self, block: Block, result: Tensor) -> int:
-        """Put back what all checkpoints agree on, such as masks of -inf; return how many others are not finite."""
+        """Put back what is the same in all checkpoints and not finite, as masks of -inf; count the others."""
         settled = block.settled()
         value = block.base() if block.has_base else block.model(0)
+        settled &= ~torch.isfinite(value)
         result[settled] = value[settled].to(result.dtype)
         return int((~torch.isfinite(result) & ~settled).sum())
 
     def _begin(self, entry: Entry, elements: int) -> Survey | None:
         return entry.method.survey(len(entry.models), elements, entry.base is not None) if elements else None
 
+    @torch.inference_mode()
     def _look(self, survey: Survey, entry: Entry) -> Part:
         part = survey.part()
         seen = entry if survey.stride == 1 else _sampled(entry, survey.stride)
@@ -112,11 +117,10 @@ class Engine:
     def _blocks(self, entry: Entry) -> Iterator[Block]:
         length = block_length(entry)
         buffers: Buffers = self._local.buffers
+        name, known = entry.tied or entry.name, {}
         for start in range(0, entry.elements, length):
             size = min(length, entry.elements - start)
-            yield Block(
-                entry.tied or entry.name, start, size, entry.base, entry.models, entry.arithmetic, buffers, entry.shape
-            )
+            yield Block(name, start, size, entry.base, entry.models, entry.arithmetic, buffers, entry.shape, known)
 
     def _start_thread(self) -> None:
         # Blocks are too short to be shared out once more. This sets the calling thread's own number.
@@ -138,7 +142,11 @@ def block_length(entry: Entry) -> int:
     method = entry.method
     if isinstance(method, MatrixMethod) and method.is_matrix(entry.name, entry.shape):
         return max(1, entry.elements)
-    return max(1, BLOCK // entry.row) * entry.row if method.by_rows and entry.row else BLOCK
+    length = BLOCK
+    held = (OTHERS + method.stacks * len(entry.models)) * entry.arithmetic.itemsize
+    while method.stacks and length > SHORTEST and held * length > CACHE:
+        length //= 2
+    return max(1, length // entry.row) * entry.row if method.by_rows and entry.row else length
 
 
 def run_all(pool: ThreadPoolExecutor, calls: Iterable[tuple[Any, ...]]) -> list[Any]:

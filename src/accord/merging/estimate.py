@@ -17,7 +17,7 @@ from accord.merging.matrix_method import MatrixMethod
 
 TRIED = 4 * BLOCK
 ROW = 1 << 10
-WRITING = 1e9  # bytes a second, hashed and written
+WRITING = 1e9  # bytes a second, summed and written
 
 
 class _Nowhere:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
-# Bits of an infinity; NaN is beyond them, and with the sign bit negative ones are, too.
-INFINITY = {torch.float16: 0x7C00, torch.bfloat16: 0x7F80}
-NEGATIVE = 0x8000
+TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# The square of float64's own largest number is none.
+BOUNDS = {dtype: min(torch.finfo(dtype).max, 1e154) ** 2 / 4 for dtype in TYPES}
 
 
-def all_finite(values: Tensor) -> bool:
-    """Return whether ``values [length]`` hold neither infinity nor NaN, at the cost of reading them.
+def fits(values: Tensor, dtype: torch.dtype) -> bool:
+    """Return whether ``values [length]`` hold neither infinity nor NaN, and would not if rounded to ``dtype``.
 
-    Wide numbers are summed: a ``False`` may also mean that the sum overflowed, so look again before you say so.
+    What is looked at is the sum of their squares, at the cost of reading them: if that is below a quarter of the square
+    of the largest number, every number is below half of it. A ``False`` may also mean that the numbers are only large
+    together, so look again before you say so.
     """
-    if not values.is_floating_point() or not len(values):
-        return True
-    if values.dtype in INFINITY:
-        bits, infinity = values.view(torch.int16).numpy(), INFINITY[values.dtype]
-        return bool(bits.max() < infinity and bits.view(np.uint16).max() < NEGATIVE + infinity)
-    return math.isfinite(values.sum().item())
+    return torch.dot(values, values).item() < BOUNDS.get(dtype, math.inf)

@@ -8,8 +8,8 @@ from typing import Literal
 from torch import Tensor
 
 from accord.errors import ConfigurationError
-from accord.merging.block import Block
-from accord.merging.election import elect
+from accord.merging.block import Block, Stack
+from accord.merging.election import elect, total
 
 Merge = Literal["linear", "ties", "ties_sum"]
 
@@ -20,18 +20,15 @@ def check_merge(merge: str) -> None:
         raise ConfigurationError(f"merge is 'linear', 'ties' or 'ties_sum'; got {merge!r}")
 
 
-def gather(block: Block, deltas: Sequence[Tensor], merge: Merge, weights: Sequence[float]) -> Tensor:
+def gather(block: Block, deltas: Stack, merge: Merge, weights: Sequence[float]) -> Tensor:
     """Return the merged task vector ``[length]``, in a buffer.
 
     Args:
         block: whose buffers are used.
-        deltas: task vectors ``[length]``, already multiplied by ``weights``.
+        deltas: task vectors ``[n, length]``, already multiplied by ``weights``.
         merge: their sum; or the mean, or sum, of those that agree with the elected sign.
         weights: what the deltas were multiplied by.
     """
-    if merge != "linear":
-        return elect(block, deltas, "mean" if merge == "ties" else "sum", weights)
-    merged = block.buffer("merged").copy_(deltas[0])
-    for delta in deltas[1:]:
-        merged.add_(delta)
-    return merged
+    if merge == "linear":
+        return total(deltas.rows, block.buffer("merged"))
+    return elect(block, deltas, "mean" if merge == "ties" else "sum", weights)

@@ -9,25 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from xxhash import xxh3_128
 
 from accord.errors import DataError, RunError
 from accord.merging.align import label
 from accord.merging.block import BLOCK
 from accord.merging.checkpoint import Checkpoint
-from accord.merging.checksum import Checksum
 from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.tensor_files import open_file
 from accord.merging.writing import raw, write_whole
 
 MANIFEST = "accord-merge.json"
 JOURNAL = f".{MANIFEST}.unfinished"
+# 1, which was not written down, had checksums of Accord's own; since 2 they are XXH3-128.
+VERSION = 2
 
 
 def read(path: Path) -> dict[str, Any] | None:
     """Return a manifest or journal, or ``None`` if there is none.
 
     Raises:
-        RunError: it is damaged.
+        RunError: it is damaged, or of another version.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -37,16 +39,22 @@ def read(path: Path) -> dict[str, Any] | None:
         raise RunError(f"{path} is damaged ({error}): remove {path.parent} and merge again") from error
     if not isinstance(content, dict) or "fingerprint" not in content or "tensors" not in content:
         raise RunError(f"{path} is no record of a merge: remove {path.parent} and merge again")
+    version = content.get("version", 1)
+    if version != VERSION:
+        raise RunError(
+            f"{path} is a record of version {version!r}, and this Accord reads version {VERSION}: its checksums are of "
+            f"another kind. Check it with the Accord that wrote it, or remove {path.parent} and merge again"
+        )
     return content
 
 
 def write(path: Path, record: Mapping[str, Any]) -> None:
     """Write a manifest or journal, atomically."""
-    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(path, (json.dumps({"version": VERSION, **record}, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def fingerprint(settings: Sequence[str], checkpoints: Sequence[Mapping[str, Tensor] | None]) -> str:
-    """Return a hash of a merge: its settings, and the paths, sizes and times of change of the files it reads."""
+    """Return the SHA-256 of a merge's settings, and of the paths, sizes and times of change of the files it reads."""
     facts: list[object] = [list(settings)]
     for checkpoint in checkpoints:
         if isinstance(checkpoint, Checkpoint):
@@ -89,8 +97,8 @@ def whole(path: Path, told: Mapping[str, str]) -> bool:
 
 
 def digest(tensor: Tensor) -> str:
-    """Return the :class:`Checksum` of a tensor's bytes."""
-    found = Checksum()
+    """Return the XXH3-128 checksum of a tensor's bytes: it finds damage and mix-ups, and is no signature."""
+    found = xxh3_128()
     flat = tensor.reshape(-1)
     for start in range(0, len(flat), BLOCK):
         found.update(raw(flat[start : start + BLOCK]))

@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from numpy.random import PCG64DXSM
-from numpy.random.bit_generator import ISeedSequence
-from torch import Tensor
+
+Words = npt.NDArray[np.uint64]
 
 # Elements that share a limit, and the rarest draw for which a limit in 256 is fine enough: the number of survivors of a
 # run then varies at most 1.6 % more than that of independent draws does.
 RUN = 256
 COARSE = 1 / 16
+GAMMA = 0x9E3779B97F4A7C15
+MIXING = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 
-class _Key(ISeedSequence):
-    """The state of a generator, given and not derived."""
+def draw_masks(
+    seed: int, name: str, streams: Sequence[int], start: int, density: float, out: npt.NDArray[np.uint8]
+) -> None:
+    """Draw which of the elements from ``start`` on are kept, each with probability ``density``: 1, else 0.
 
-    def __init__(self, text: str) -> None:
-        self.words = np.frombuffer(hashlib.sha256(text.encode()).digest(), "<u8")
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint64) -> npt.NDArray[Any]:
-        return self.words.astype(dtype)[:n_words]
-
-
-def keep_mask(seed: int, name: str, stream: int, start: int, length: int, density: float) -> Tensor:
-    """Return which of ``length`` elements from ``start`` on are kept, boolean, each with probability ``density``.
-
-    Element ``e`` of a tensor has its own place in a generator that can jump to it (PCG64 DXSM; O'Neill, PCG: a family
-    of simple fast space-efficient statistically good algorithms for random number generation, 2014), whose state is a
-    hash of the seed, the name and the stream. It gets a byte (two for densities near 0 and 1), and is kept if that is
-    below a limit; a limit that is no whole number is rounded up or down at random for each run of 256 elements, so that
-    the probability is exact.
+    Element ``e`` of a tensor has its own place in a stream of :func:`splitmix`, whose key is a hash of the seed, the
+    name and the stream. It gets a byte (two for densities near 0 and 1), and is kept if that is below a limit; a limit
+    that is no whole number is rounded up or down at random for each run of 256 elements, so that the probability is
+    exact.
 
     Args:
         seed: of the merge.
         name: of the tensor.
-        stream: one for each model.
+        streams: ``[n]``, one for each model.
         start: of the elements in the flattened tensor.
-        length: number of elements.
-        density: probability of being kept, below 1.
+        density: probability of being kept, at most 1.
+        out: ``[n, length]``.
     """
+    count, length = out.shape
+    if density == 1.0 or not length:
+        out.fill(1)
+        return
     first, before = divmod(start, RUN)
     runs = -(-(before + length) // RUN)
     # The rarer of the two is drawn, whose limit is at most half of the range.
@@ -52,10 +48,45 @@ def keep_mask(seed: int, name: str, stream: int, start: int, length: int, densit
     kind = np.dtype("u1" if rare >= COARSE else "<u2")
     limit, rest = divmod(rare * 256**kind.itemsize, 1)
     words = 1 + RUN * kind.itemsize // 8  # of a run: one for its limit, then all draws
-    key: Any = _Key(f"{seed}\0{stream}\0{name}")  # numpy takes any ISeedSequence, which its types do not say
-    raw = PCG64DXSM(key).advance(first * words).random_raw(runs * words)
-    bits = raw.astype("<u8", copy=False).reshape(runs, words)
-    ups = bits[:, :1] < np.uint64(rest * 2.0**64)
-    chosen = bits[:, 1:].view(kind) < ups + kind.type(limit)
-    mask = chosen.reshape(-1)[before : before + length]
-    return torch.from_numpy(mask if rare == density else ~mask)
+    bits = (
+        splitmix(_keys(seed, name, tuple(streams)), first * words, runs * words)
+        .astype("<u8", copy=False)
+        .reshape(count, runs, words)
+    )
+    limits = (bits[:, :, :1] < np.uint64(rest * 2.0**64)) + kind.type(limit)
+    compare = np.less if rare == density else np.greater_equal
+    if before or length % RUN:
+        out[:] = compare(bits[:, :, 1:].view(kind), limits).reshape(count, -1)[:, before : before + length]
+    else:
+        compare(bits[:, :, 1:].view(kind), limits, out=out.view(bool).reshape(count, runs, RUN))
+
+
+def splitmix(keys: Words, first: int, count: int) -> Words:
+    """Return 64-bit random words ``[n, count]``: those with places from ``first`` on in the streams of ``keys [n]``.
+
+    A word is a mixture of its place, so that any of them can be had at once, by a handful of vector operations that
+    leave other threads running. All streams are stretches of one sequence of period 2^64, and keys are hashes: that any
+    two of a thousand streams of a billion words overlap has a chance of one in ten thousand.
+
+    Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014 (SplitMix64).
+    """
+    offsets = keys + np.uint64((first + 1) * GAMMA % 2**64)
+    found = _steps(count) + offsets[:, None]
+    spare = np.empty_like(found)
+    for shift, factor in MIXING:
+        np.right_shift(found, np.uint64(shift), out=spare)
+        np.bitwise_xor(found, spare, out=found)
+        np.multiply(found, np.uint64(factor), out=found)
+    np.right_shift(found, np.uint64(31), out=spare)
+    return np.bitwise_xor(found, spare, out=found)
+
+
+@lru_cache(maxsize=4)
+def _steps(count: int) -> Words:
+    return np.arange(count, dtype=np.uint64) * np.uint64(GAMMA)
+
+
+@lru_cache(maxsize=64)
+def _keys(seed: int, name: str, streams: tuple[int, ...]) -> Words:
+    hashes = (hashlib.sha256(f"{seed}\0{stream}\0{name}".encode()).digest() for stream in streams)
+    return np.array([int.from_bytes(each[:8], "little") for each in hashes], np.uint64)

@@ -12,9 +12,9 @@ from accord.merging.lazy import LazyTensor
 from accord.merging.matrix_method import MatrixMethod
 
 MEGABYTE = 1 << 20
-# Besides one per task vector and one per row of a Gramian: base, model, magnitudes, signs, masks, sums, the result.
+# Besides three for each model (task vectors, what is kept of them, masks): base, magnitudes, signs, sums, the result.
 SHARED_BUFFERS = 12
-SLACK = 48 * MEGABYTE  # the interpreter's own growth, thread stacks, hash states
+SLACK = 48 * MEGABYTE  # the interpreter's own growth, thread stacks, states of checksums
 
 
 def anonymous() -> int:
@@ -31,7 +31,7 @@ def per_thread(entries: Sequence[Entry]) -> int:
     most = 0
     for entry in entries:
         length = max(block_length(entry), 1 << 16)
-        buffers = (SHARED_BUFFERS + 2 * len(entry.models)) * length * entry.arithmetic.itemsize
+        buffers = (SHARED_BUFFERS + 3 * len(entry.models)) * length * entry.arithmetic.itemsize
         if isinstance(entry.method, MatrixMethod) and entry.method.is_matrix(entry.name, entry.shape):
             buffers = _matrix_bytes(entry.method, entry)
         buffers += _lazy_bytes(entry, length)

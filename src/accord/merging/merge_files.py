@@ -15,6 +15,7 @@ from accord.merging.align import align, label
 from accord.merging.companions import copy_companions
 from accord.merging.engine import Engine
 from accord.merging.entry import Entry, Rules
+from accord.merging.guarding import Stamps, alone, check_unchanged, stamps
 from accord.merging.in_memory import warn_not_finite
 from accord.merging.memory import MEGABYTE, threads_within
 from accord.merging.merging_method import MergingMethod
@@ -41,6 +42,7 @@ class MergePlan:
         bytes_in: size of the tensors that are read.
         bytes_out: size of the tensors that are written.
         fingerprint: of the settings and the inputs.
+        stamps: of the files that are read.
         beside: writes the small files that belong to the weights, when these are done.
     """
 
@@ -53,6 +55,7 @@ class MergePlan:
     bytes_in: int
     bytes_out: int
     fingerprint: str
+    stamps: Stamps
     beside: Beside
 
     @property
@@ -70,8 +73,18 @@ class MergePlan:
             The folder of the result.
 
         Raises:
-            RunError: the disk is full or read-only, or the folder holds something else. What was finished is kept.
+            RunError: the disk is full or read-only, the folder holds something else, or another merge is writing into
+                it. What was finished is kept.
+            DataError: a file was changed since the plan was made.
         """
+        with explained(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+        with alone(self.out):
+            self._run(progress)
+        return self.out
+
+    def _run(self, progress: Progress | None) -> None:
+        check_unchanged(self.stamps)
         done = self._begin()
         written = sum(shard.size - len(shard.header) for shard in self.shards if shard.file in done)
 
@@ -87,13 +100,13 @@ class MergePlan:
         for shard in left:
             with ShardWriter(self.out, shard, count) as writer:
                 engine.merge(shard.entries, writer, found)
-            done[shard.file] = writer.hashes()
+                check_unchanged(self.stamps)
+            done[shard.file] = writer.checksums()
             manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done})
         self._finish(done)
-        return self.out
 
     def _begin(self) -> dict[str, dict[str, str]]:
-        """Return the hashes of the shards that are there already."""
+        """Return the checksums of the shards that are there already."""
         record = manifest.read(self.out / manifest.JOURNAL)
         if record is not None and record["fingerprint"] == self.fingerprint:
             sizes = {shard.file: shard.size for shard in self.shards}
@@ -103,8 +116,6 @@ class MergePlan:
             return {name: told for name, told in found.items() if manifest.whole(self.out / name, told)}
         if record is not None:
             raise RunError(f"{self.out} holds another, unfinished merge; remove it or choose another folder")
-        with explained(self.out):
-            self.out.mkdir(parents=True, exist_ok=True)
         if any(not item.name.endswith(".part") for item in self.out.iterdir()):
             raise RunError(f"{self.out} is not empty; remove it or choose another folder")
         manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": {}})
@@ -114,7 +125,7 @@ class MergePlan:
         self.beside(self.out, self.shards)
         if len(self.shards) > 1:
             write_whole(self.out / INDEX, index_text(self.shards).encode())
-        tensors = {name: value for hashes in done.values() for name, value in sorted(hashes.items())}
+        tensors = {name: value for found in done.values() for name, value in sorted(found.items())}
         record = {
             "method": self.title,
             "inputs": list(self.inputs),
@@ -215,6 +226,7 @@ def plan_entries(
         bytes_in=read,
         bytes_out=sum(entry.bytes for entry in entries),
         fingerprint=manifest.fingerprint([*settings, str(shard_bytes)], checkpoints),
+        stamps=stamps(checkpoints),
         beside=beside,
     )
 

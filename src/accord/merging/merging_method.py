@@ -34,6 +34,7 @@ class MergingMethod(ABC):
         counts_base: whether a base is one of those counted.
         scope: what a survey spans: each tensor by itself, or all of the model.
         by_rows: whether a block must hold whole rows, i.e. runs along the last dimension.
+        stacks: buffers it has for each model, about; the more there are, the shorter are blocks.
     """
 
     method: ClassVar[Method]
@@ -42,6 +43,7 @@ class MergingMethod(ABC):
     most: ClassVar[int | None] = None
     counts_base: ClassVar[bool] = False
     by_rows: ClassVar[bool] = False
+    stacks: ClassVar[int] = 0
     scope: Literal["tensor", "model"] = "tensor"
 
     @abstractmethod

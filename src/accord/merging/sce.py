@@ -58,7 +58,7 @@ class SCE(MergingMethod):
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
         if self.density == 1.0:
             return Chain(Totals(_squares))
-        thresholds = Thresholds(1, elements, [top(self.density, elements)], variance)
+        thresholds = Thresholds(1, elements, [top(self.density, elements)], lambda block: [variance(block)])
         return Chain(thresholds, lambda found: Totals(lambda block: _squares(block, found[0][0][0])))
 
     def combine(self, block: Block, found: Any) -> Tensor:
@@ -80,7 +80,7 @@ class SCE(MergingMethod):
         return merged.mul_(sign).mul_(self.scale).add_(block.base())
 
 
-def variance(block: Block, _: int = 0) -> Tensor:
+def variance(block: Block) -> Tensor:
     """Return the variance ``[length]`` between the task vectors, by the number of models."""
     return _spread(block, [block.delta(index) for index in range(block.count)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -15,7 +15,7 @@ from accord.merging.block import Block
 from accord.merging.survey import Part, Survey
 
 Numbers = npt.NDArray[np.floating]
-Magnitudes = Callable[[Block, int], Tensor]
+Magnitudes = Callable[[Block], Iterable[Tensor]]
 
 SAMPLE = (1 << 17, 1 << 21)  # numbers a sample has at least and at most; it has one in 256 in between
 MANY = 1 / 50  # a share of numbers in a bracket that is more than its width explains: some are equal
@@ -40,7 +40,7 @@ class Thresholds(Survey):
         vectors: how many there are.
         elements: how many numbers each has.
         ranks: the ranks wanted, 1 being the largest. A rank beyond ``elements`` has the threshold 0.
-        magnitudes: returns those of a block and a vector, ``[length]``, NaN counting as smallest.
+        magnitudes: returns those of a block, ``[length]`` for each vector in turn, NaN counting as smallest.
 
     ``found`` is ``[vectors][ranks]``.
     """
@@ -79,7 +79,7 @@ class Thresholds(Survey):
 
 @dataclass(slots=True)
 class _Tally:
-    """What one pass over one tensor counts for one search."""
+    """What one pass over one tensor counts for one search: what is above the bracket, within, or on its ends."""
 
     above: int = 0
     at_high: int = 0
@@ -98,16 +98,23 @@ class _Tally:
         if count > MANY * len(numbers):
             # Numbers that occur often (0, or the few differences that two half-precision weights can have) sit on the
             # ends of the bracket: they are counted and not kept.
-            at_high, at_low = (int(np.count_nonzero(numbers == end)) for end in (high, low))
-            if count > at_high + at_low:
-                self.within.append(numbers[(numbers > low) & (numbers < high)])
-        else:
+            np.greater_equal(numbers, high, out=above)
+            np.greater(numbers, low, out=inside)
+            inner, at_least = int(np.count_nonzero(inside)), int(np.count_nonzero(above))
+            self.at_high += at_least - over
+            self.at_low += over + count - inner
+            count = inner - at_least
+        if count:
             inside ^= above
-            found = numbers[inside]
-            at_high, at_low = (int(np.count_nonzero(found == end)) for end in (high, low))
-            self.within.append(found[(found > low) & (found < high)])
-        self.at_high += at_high
-        self.at_low += at_low
+            self.within.append(_picked(numbers, inside))
+
+
+def _picked(numbers: Numbers, where: npt.NDArray[np.bool_]) -> Numbers:
+    """Return ``numbers[where]`` for a mask that is nearly empty, in a third of the time: groups of 8 come first."""
+    whole = len(numbers) // 8 * 8
+    groups = np.flatnonzero(where[:whole].view(np.uint64))
+    picked = numbers[:whole].reshape(-1, 8)[groups][where[:whole].reshape(-1, 8)[groups]]
+    return picked if whole == len(numbers) else np.concatenate([picked, numbers[whole:][where[whole:]]])
 
 
 class _Search:
@@ -169,10 +176,10 @@ class _Magnitudes(Part):
         self.tallies = [[_Tally() for _ in each] for each in searches]
 
     def look(self, block: Block) -> None:
-        for index, searches in enumerate(self.searches):
+        for index, (searches, magnitudes) in enumerate(zip(self.searches, self.magnitudes(block), strict=True)):
             if all(search.found is not None for search in searches):
                 continue
-            numbers = self.magnitudes(block, index).numpy()
+            numbers = magnitudes.numpy()
             if self.sampling:
                 self.samples[index].append(numbers.copy())
                 continue

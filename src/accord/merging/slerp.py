@@ -58,7 +58,7 @@ class SLERP(Combination):
 
 def arc(gramian: Array, t: float) -> tuple[float, float]:
     """Return the two coefficients of spherical interpolation from the Gramian ``[2, 2]`` of the ends."""
-    lengths = math.sqrt(gramian[0, 0] * gramian[1, 1])
+    lengths = math.sqrt(float(gramian[0, 0]) * float(gramian[1, 1]))
     cosine = float(gramian[0, 1]) / lengths if 0.0 < lengths < math.inf else 1.0
     if not abs(cosine) <= STRAIGHT:
         return 1.0 - t, t

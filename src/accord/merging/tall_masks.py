@@ -15,7 +15,7 @@ from accord.merging.masked import Masked
 from accord.merging.merging_method import per_model
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
-from accord.merging.ties import check_density, magnitudes
+from accord.merging.ties import all_magnitudes, check_density, magnitudes
 from accord.method import Method
 
 Joint = Literal["sum", "ties"]
@@ -52,6 +52,8 @@ class TallMasks(Masked):
         catalogue=(283,),
     )
 
+    stacks: ClassVar[int] = 3
+
     def __init__(
         self, task: int = 0, tall: Sequence[float] | float = 0.4, joint: Joint = "sum", density: float = 0.2
     ) -> None:
@@ -84,16 +86,17 @@ def check_joint(joint: str, density: float) -> None:
 
 def joint_survey(joint: Joint, density: float, models: int, elements: int) -> Survey | None:
     """Return what must be known before a joint vector can be made."""
-    return None if joint == "sum" else Thresholds(models, elements, [top(density, elements)], magnitudes)
+    return None if joint == "sum" else Thresholds(models, elements, [top(density, elements)], all_magnitudes)
 
 
 def joint_vector(block: Block, found: Any) -> Tensor:
     """Return the sum of the task vectors ``[length]``; or, given thresholds, their TIES merge."""
-    deltas = [block.delta(index) for index in range(block.count)]
+    deltas = block.deltas()
     if found is None:
         return gather(block, deltas, "linear", [])
-    kept = [block.buffer(f"trimmed {index}").copy_(delta) for index, delta in enumerate(deltas)]
-    for index, delta in enumerate(kept):
+    kept = block.stack("trimmed")
+    kept.whole.copy_(deltas.whole)
+    for index, delta in enumerate(kept.rows):
         delta.masked_fill_(magnitudes(block, index, delta) < found[index][0], 0.0)
     return gather(block, kept, "ties", [1.0] * block.count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -52,6 +53,8 @@ class TIES(MergingMethod):
         cost="2 passes and a sample",
     )
 
+    stacks: ClassVar[int] = 2
+
     def __init__(
         self,
         density: Sequence[float] | float = 0.2,
@@ -75,37 +78,55 @@ class TIES(MergingMethod):
         if min(densities) == 1.0:
             return None
         return Thresholds(
-            models, elements, [top(density, elements) for density in dict.fromkeys(densities)], magnitudes
+            models, elements, [top(density, elements) for density in dict.fromkeys(densities)], all_magnitudes
         )
 
     def combine(self, block: Block, found: Any) -> Tensor:
-        weights = per_model(self.weights, block.count, 1.0, "weights")
-        densities = per_model(self.density, block.count, 1.0, "density")
-        ranks = list(dict.fromkeys(densities))
-        # In units of the first one, on which the mean does not depend, weights are mostly 1 and need no multiplication.
-        unit = weights[0] if weights[0] > 0 else 1.0
-        weights = [weight / unit for weight in weights]
-        deltas = []
-        for index, weight in enumerate(weights):
-            delta = block.delta(index)
-            if found is not None:
-                _trim(delta, found[index][ranks.index(densities[index])])
-            deltas.append(delta if weight == 1.0 else delta.mul_(weight))
+        weights, least, factor = block.once("factors", lambda: self._factors(block.count, found))
+        deltas = block.deltas()
+        for delta, weight, bound in zip(deltas.rows, weights, least, strict=True):
+            _trim(delta, bound)
+            if weight != 1.0:
+                delta.mul_(weight)
         merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0)
-        factor = self.scale if self.merge == "mean" else self.scale * unit
         return torch.add(block.base(), merged, alpha=factor, out=merged)
+
+    def _factors(self, models: int, found: Any) -> tuple[list[float], list[float], float]:
+        """Return weights, the least magnitudes that are kept, and the factor of the merged task vector.
+
+        Weights are in units of the first one, on which the mean does not depend, and then mostly 1.
+        """
+        weights = per_model(self.weights, models, 1.0, "weights")
+        densities = per_model(self.density, models, 1.0, "density")
+        ranks = list(dict.fromkeys(densities))
+        least = [0.0 if found is None else found[i][ranks.index(density)] for i, density in enumerate(densities)]
+        unit = weights[0] if weights[0] > 0 else 1.0
+        return [weight / unit for weight in weights], least, self.scale if self.merge == "mean" else self.scale * unit
 
 
 def _trim(delta: Tensor, least: float) -> None:
     """Set to 0 what is smaller than ``least``; NaN stays, so that it is seen in the result."""
     if least > 0:
-        kind = np.float32 if delta.dtype == torch.float32 else np.float64
-        torch.hardshrink(delta, float(np.nextafter(kind(least), kind(0.0))), out=delta)
+        torch.hardshrink(delta, _below(least, delta.dtype == torch.float32), out=delta)
+
+
+@lru_cache(maxsize=64)
+def _below(number: float, narrow: bool) -> float:
+    """Return the float32, or float64, just below a positive ``number`` of that type."""
+    kind = np.float32 if narrow else np.float64
+    return float(np.nextafter(kind(number), kind(0.0)))
 
 
 def magnitudes(block: Block, index: int, delta: Tensor | None = None) -> Tensor:
     """Return the magnitudes of a task vector ``[length]``."""
     return block.delta(index).abs_() if delta is None else torch.abs(delta, out=block.buffer("magnitude"))
+
+
+def all_magnitudes(block: Block) -> Sequence[Tensor]:
+    """Return the magnitudes of all task vectors, ``[length]`` each."""
+    deltas = block.deltas()
+    deltas.whole.abs_()
+    return deltas.rows
 
 
 def check_densities(density: Sequence[float] | float) -> None:

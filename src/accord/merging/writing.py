@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from xxhash import xxh3_128
 
 from accord.errors import RunError
-from accord.merging.checksum import Checksum
 from accord.merging.entry import Entry
 from accord.merging.shards import Shard
 
@@ -44,7 +44,7 @@ class ShardWriter:
         self.target = folder / shard.file
         self.part = folder / f".{shard.file}.part"
         self.progress = progress
-        self._hashes = {entry.name: Checksum() for entry in shard.entries}
+        self._checksums = {entry.name: xxh3_128() for entry in shard.entries}
         self._lock = threading.Lock()
 
     def __enter__(self) -> ShardWriter:
@@ -61,7 +61,7 @@ class ShardWriter:
     def put(self, entry: Entry, start: int, values: Tensor) -> None:
         """Store ``values`` at ``start`` of the flattened tensor."""
         content = raw(values)
-        self._hashes[entry.name].update(content)
+        self._checksums[entry.name].update(content)
         with explained(self.target):
             self._write(content, self.shard.offsets[entry.name] + start * entry.dtype.itemsize)
         with self._lock:
@@ -81,9 +81,9 @@ class ShardWriter:
             self.part.replace(self.target)
             sync_folder(self.target.parent)
 
-    def hashes(self) -> dict[str, str]:
-        """Return the :class:`Checksum` of each tensor's bytes."""
-        return {name: found.hexdigest() for name, found in self._hashes.items()}
+    def checksums(self) -> dict[str, str]:
+        """Return the XXH3-128 checksum of each tensor's bytes."""
+        return {name: found.hexdigest() for name, found in self._checksums.items()}
 
     def _write(self, content: memoryview, place: int) -> None:
         while content:
