@@ -11,9 +11,12 @@ import pytest
 from tests.training.tables import make_table, only
 
 import accord
-from accord.errors import DataError, RunError
+from accord.data import open_table
+from accord.errors import ConfigurationError, DataError, RunError
 from accord.training import Spec, plan
 from accord.training import run as run_plan
+from accord.training.same_table import same_table
+from accord.training.sections import read_section
 
 FAST = {"epochs": 1, "batch_size": 128, "resamples": 20, "patience": 0, "baselines": False}
 
@@ -109,3 +112,15 @@ def test_given_test_rows_count_as_part_of_the_table(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="the values of"):
         options = {"test": table(70, seed=2), "resume": True, **FAST}
         accord.fit(table(), targets=["bought"], out=tmp_path / "r", **options)
+
+
+def test_what_was_cut_short_is_named_and_there_is_a_way_out(tmp_path: Path) -> None:
+    where, source = tmp_path / "table.json", open_table({"a": np.arange(5.0)})
+    same_table(tmp_path, where, source)
+    where.write_text(where.read_text("utf-8")[:20], "utf-8")
+    with pytest.raises(RunError, match=r"table\.json is damaged.*Delete it if the table is still the one"):
+        same_table(tmp_path, where, source)
+    spec = tmp_path / "compare.yaml"
+    spec.write_text("data:\n  source: t.parquet\n", "utf-8")
+    with pytest.raises(ConfigurationError, match=r"compare\.yaml: 'tasks' is required"):
+        read_section(spec, "compare")

@@ -30,12 +30,17 @@ def same_table(directory: Path, path: Path, table: Table) -> None:
         table: as it is now.
 
     Raises:
-        RunError: it changed.
+        RunError: it changed, or ``path`` is damaged.
     """
     now = fingerprint(table)
     if not path.exists():
         write_json(path, now)
-    elif changed := what_changed(read_json(path), now):
+        return
+    try:
+        before = read_json(path)
+    except RunError as error:
+        raise RunError(f"{error}. Delete it if the table is still the one that {directory} began with.") from error
+    if changed := what_changed(before, now):
         raise RunError(
             f"{directory} cannot be resumed: {table.source} has changed since, {changed}. "
             "Bring the old table back, or start anew in another directory."

@@ -15,7 +15,7 @@ def read_section(path: str | Path, section: str) -> tuple[Spec, dict[str, Any]]:
     """Read a YAML file; return the specification of a run and the mapping under ``section``, empty if it is not there.
 
     Raises:
-        ConfigurationError: no such file, not YAML, or an unknown option.
+        ConfigurationError: no such file, not YAML, or something is missing, unknown or out of range; names the file.
     """
     data = read_yaml(path)
     if not isinstance(data, Mapping):
@@ -23,7 +23,10 @@ def read_section(path: str | Path, section: str) -> tuple[Spec, dict[str, Any]]:
     own = data.get(section) or {}
     if not isinstance(own, Mapping):
         raise ConfigurationError(f"{path}: {section} must be a mapping of options, not {own!r}")
-    return Spec.from_dict({key: value for key, value in data.items() if key != section}), dict(own)
+    try:
+        return Spec.from_dict({key: value for key, value in data.items() if key != section}), dict(own)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
 def section_yaml(spec: Spec, section: str, options: Any) -> str:
