@@ -20,7 +20,6 @@ from accord.steering.network import Blueprint
 from accord.steering.rows import Rows
 from accord.steering.together import Together, best_places
 from accord.steering.trainer import FrontTrainer
-from accord.training.environment import peak_memory_mb
 from accord.training.files import read_tensors, write_tensors
 from accord.training.member import Context, Member, train_member
 from accord.training.prepare import Prepared, only
@@ -128,7 +127,7 @@ def _train(field: Field, learner: Learner[Any], seed: int) -> tuple[dict[str, An
         field.live,
         field.reference,
         context.spec.training,
-        _bfloat16(context),
+        context.bfloat16,
         seed,
         context.history,
         context.directory / "history.parquet",
@@ -139,15 +138,7 @@ def _train(field: Field, learner: Learner[Any], seed: int) -> tuple[dict[str, An
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         outcome = trainer.run()
-    facts = {
-        "seconds": outcome.clock.seconds,
-        "rows": outcome.clock.rows,
-        "score": outcome.best_score,
-        "epoch": outcome.best_epoch,
-        "skipped": outcome.skipped,
-        "parameters": sum(p.numel() for p in learner.model.parameters()),
-        "peak_memory_mb": peak_memory_mb(),
-    }
+    facts = outcome.facts(learner.model)
     learner.model.cpu()
     if not outcome.interrupted:
         write_tensors(done, learner.model.state_dict(), meta=facts)
@@ -211,9 +202,3 @@ def _together(skipped: list[dict[str, int]]) -> dict[str, int]:
 
 def _path(directory: Path, name: str) -> Path:
     return directory / "checkpoints" / name
-
-
-def _bfloat16(context: Context) -> bool:
-    precision = context.spec.training.precision
-    capable = context.device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return precision == "bfloat16" or (precision == "auto" and capable)

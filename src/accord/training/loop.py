@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from accord.balancer import Balancer
 from accord.engines import backward
 from accord.training.checkpoint import load_checkpoint, save_checkpoint
 from accord.training.conflict import Conflict, measure
+from accord.training.environment import peak_memory_mb
 from accord.training.evaluate import validation_metrics
 from accord.training.feed import Feed, InTurn, Rows
 from accord.training.history import Clock, History
@@ -67,6 +68,18 @@ class Outcome:
     best_score: float
     interrupted: bool
     skipped: dict[str, int]
+
+    def facts(self, model: nn.Module) -> dict[str, Any]:
+        """Return what is kept of how ``model`` was trained and what that cost."""
+        return {
+            "seconds": self.clock.seconds,
+            "rows": self.clock.rows,
+            "score": self.best_score,
+            "epoch": self.best_epoch,
+            "skipped": self.skipped,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "peak_memory_mb": peak_memory_mb(),
+        }
 
 
 @dataclass

@@ -17,7 +17,6 @@ from accord.registry import build, find
 from accord.sharing import MultiTaskModel
 from accord.tasks import Task
 from accord.training.build import ModelParts, build_model
-from accord.training.environment import peak_memory_mb
 from accord.training.evaluate import predict
 from accord.training.feed import Feed
 from accord.training.files import read_tensors, write_tensors
@@ -54,6 +53,13 @@ class Context:
     parts: ModelParts | None = None
     build_balancer: BalancerBuilder | None = None
     preference: Sequence[float] | None = None
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether models are trained under bfloat16 autocast."""
+        precision = self.spec.training.precision
+        capable = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return precision == "bfloat16" or (precision == "auto" and capable)
 
     def build_model(self, prepared: Prepared, seed: int) -> MultiTaskModel:
         """Return a network for the tasks of ``prepared``, initialised from ``seed`` alone."""
@@ -93,15 +99,7 @@ def train_member(context: Context, prepared: Prepared, run: str, key: str, seed:
     member = Member(
         predict(prepared.objectives, outputs),
         {name: tensor.detach().cpu() for name, tensor in problem.model.state_dict().items()},
-        {
-            "seconds": outcome.clock.seconds,
-            "rows": outcome.clock.rows,
-            "score": outcome.best_score,
-            "epoch": outcome.best_epoch,
-            "skipped": outcome.skipped,
-            "parameters": sum(p.numel() for p in problem.model.parameters()),
-            "peak_memory_mb": peak_memory_mb(),
-        },
+        outcome.facts(problem.model),
         outcome.interrupted,
     )
     if not outcome.interrupted:
@@ -116,9 +114,6 @@ def make_trainer(
     """Return what trains the model ``name`` (run and seed) and its problem; state is kept at ``checkpoint``."""
     spec = context.spec
     model = context.build_model(prepared, name[1]).to(context.device)
-    bfloat16 = spec.training.precision == "bfloat16" or (
-        spec.training.precision == "auto" and context.device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
     problem = Problem(
         model,
         prepared.objectives,
@@ -127,7 +122,7 @@ def make_trainer(
         prepared.parts["train"],
         prepared.parts["validation"],
         context.device,
-        bfloat16,
+        context.bfloat16,
     )
     make = context.build_balancer or make_balancer
     balancer = make(spec, problem.tasks, name[1]).to(context.device)
