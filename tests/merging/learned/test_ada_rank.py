@@ -79,6 +79,25 @@ def test_learning_lowers_the_entropy_and_masks_stay_masks():
     )
     assert best[1] < 1e-5 * change.norm()
     assert best[0].sum() > 0
+    # It began with the first of four directions of each task, and has learned better.
+    assert best[0].tolist() != [1.0, 0.0, 0.0, 0.0] * len(models)
+
+
+def test_coefficients_stay_within_bounds_unless_they_need_not():
+    known = family()
+    wild = {"steps": 4, "rate": 0.4, "start": 0.5}
+    bounded = AdaRank(**wild)(known.base, known.experts, known.batches).coefficients
+    free = AdaRank(clamp=False, **wild)(known.base, known.experts, known.batches).coefficients
+    assert bounded.min() >= 0 and bounded.max() <= 1 and (free.min() < 0 or free.max() > 1)
+
+
+def test_a_low_temperature_moves_scores_near_one_half_most():
+    known = family()
+    runs = [
+        AdaRank(steps=25, rate=0.02, temperature=temperature)(known.base, known.experts, known.batches).history
+        for temperature in (1.0, 0.02)
+    ]
+    assert torch.allclose(runs[0][0], runs[1][0]) and not torch.allclose(runs[0][-1], runs[1][-1], rtol=1e-3)
 
 
 def test_accuracy_rises_above_where_it_began():
