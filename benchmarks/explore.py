@@ -4,8 +4,9 @@
 
 RUN is a steerable front of two tasks. A real ``accord explore`` serves it, a real headless Chromium moves the slider,
 one move after the other. ``page``: from the slider's event to the first frame after the page has the server's figures.
-``server``: the share of it that measuring takes. ``drag``: how many answers a second come while the slider is moved
-every frame. Milliseconds; medians, the 95th percentile and the largest. One JSON line, with the machine's load.
+``server``: the share of it that measuring takes. ``processor``: what the server's process spends on a move on all cores
+together, which a busy machine changes least. ``drag``: how many answers a second come while the slider is moved every
+frame. Milliseconds; medians, the 95th percentile and the largest. One JSON line, with the machine's load.
 """
 
 from __future__ import annotations
@@ -66,14 +67,24 @@ def measure(run: Path, moves: int) -> dict[str, Any]:
             page.goto(address)
             page.locator("#source", has_text="Measured just now").wait_for()
             values = [(37 * i) % 101 for i in range(1, moves + 6)]
-            times = page.evaluate(MOVE, values)[5:]  # the first moves compile the page's code
+            page.evaluate(MOVE, values[:5])  # the first moves compile the page's code
+            before = processor_seconds(server.pid)
+            times = page.evaluate(MOVE, values[5:])
+            spent = processor_seconds(server.pid) - before
             drag = page.evaluate(DRAG, 120)
             browser.close()
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(30)
     whole, inside = zip(*times, strict=True)
-    return {"page": summary(whole), "server": summary(inside), "drag": round(drag, 1)}
+    processor = round(1000 * spent / moves, 1)
+    return {"page": summary(whole), "server": summary(inside), "processor": processor, "drag": round(drag, 1)}
+
+
+def processor_seconds(process: int) -> float:
+    """Return the processor time of a running process so far (Linux)."""
+    fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def summary(times: tuple[float, ...]) -> dict[str, float]:

@@ -6,8 +6,8 @@ import { fixed } from "./numbers.js";
 import { axisReach, makeScale, ticks } from "./scale.js";
 import { shorten, textWidth } from "./text.js";
 
-const MARGIN = { left: 64, right: 20, top: 36, bottom: 52 };
-const NARROW = { left: 48, right: 12, top: 36, bottom: 52 };
+const MARGIN = { left: 64, right: 20, top: 36, bottom: 56 };
+const NARROW = { left: 48, right: 12, top: 36, bottom: 56 };
 const PX_PER_TICK = { x: 84, y: 56 };
 
 export function makeFrame(front, state, width, height) {
@@ -29,7 +29,7 @@ export function drawFrame(front, state, frame) {
       const x = frame.x.place(value);
       return [
         svg("line", { class: "grid", x1: x, x2: x, y1: area.top, y2: area.bottom }),
-        svg("text", { x, y: area.bottom + 18, "text-anchor": "middle" }, fixed(value, across.places)),
+        svg("text", { x, y: area.bottom + 21, "text-anchor": "middle" }, fixed(value, across.places)),
       ];
     }),
     up.values.map((value) => {
@@ -41,7 +41,7 @@ export function drawFrame(front, state, frame) {
     }),
     svg("path", { class: "axis", d: `M${area.left} ${area.top}V${area.bottom}H${area.right}` }),
     name(front, state.y, "\u2191", "\u2193", { x: 4, y: 16, "text-anchor": "start" }, area.right - 4),
-    name(front, state.x, "\u2192", "\u2190", { x: area.right, y: area.bottom + 42, "text-anchor": "end" }, area.right - 8),
+    name(front, state.x, "\u2192", "\u2190", { x: area.right, y: area.bottom + 45, "text-anchor": "end" }, area.right - 8),
   );
 }
 
