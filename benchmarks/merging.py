@@ -8,7 +8,8 @@ The zoo is made on the first call and takes 4.2 GB: a Llama-like base of 518 mil
 shards, and three experts that differ from it by small noise, 5 % of the weights' own spread. Every measurement is a
 whole process, imports included, that reads a recipe of mergekit's (``accord merge`` takes them as they are) and leaves
 a checkpoint on disk, with the inputs in the page cache. Accord's time includes fsync and checksums, which mergekit has
-none of.
+none of. Both are started once beforehand, so that the bytecode of their modules lies on the disk, as it does wherever a
+package was installed.
 
 Prints one JSON line per process: ``{"method", "tool", "threads", "cpu_s", "wall_s", "anonymous_mb", "load"}``, appended
 to ``--output``. ``cpu_s`` is user and system time and ``anonymous_mb`` the peak of RssAnon, looked at every 10 ms.
@@ -134,10 +135,11 @@ def measure(command: list[str], threads: int, cores: list[int]) -> dict[str, Any
     """Run a process to its end and return what it took."""
     count = str(threads)
     settings = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | settings
     bound = ["taskset", "-c", ",".join(map(str, cores[:threads])), *command]
     start, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(bound, env=os.environ | settings, stdout=said, stderr=said)
+        process = subprocess.Popen(bound, env=environment, stdout=said, stderr=said)
         while True:
             done, status, usage = os.wait4(process.pid, os.WNOHANG)
             if done:
@@ -175,7 +177,12 @@ def run(options: Namespace) -> None:
     if options.peer:
         tools["mergekit"] = [options.peer]
     with tempfile.TemporaryDirectory(dir=options.zoo) as work:
-        out = Path(work) / "out"
+        out, first = Path(work) / "out", Path(work) / "first.yml"
+        first.write_text(recipe("linear", options.zoo))
+        for tool, command in tools.items():
+            measure(
+                [*command, *([str(first), str(out), "--dry-run"] if tool == "accord" else ["--help"])], 1, options.cores
+            )
         for _ in range(options.repeats):
             for method in options.methods.split(","):
                 path = Path(work) / f"{method}.yml"
