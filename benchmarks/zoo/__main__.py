@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Container
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,12 @@ from benchmarks.zoo.train import Zoo
 KINDS = {"pictures": pictures, "sentences": sentences, "adapters": language}
 
 
-def run(kind: str, seeds: list[int], output: Path, work: Path) -> None:
+def run(kind: str, seeds: list[int], output: Path, work: Path, methods: list[str] | None = None) -> None:
     """Append one line per seed and method; what is there already is not made again."""
     tasks = KINDS[kind].load()
     for seed in seeds:
         zoo = trained(kind, tasks, seed, work)
-        done = {line["method"] for line in page.read(output) if (line["zoo"], line["seed"]) == (kind, seed)}
+        done = _Done(output, kind, seed, methods)
         own = KINDS[kind]
         judge = Judge(zoo, tasks, own.BLOCKS, own.STEPS, own.SIZE, own.ONLY)
         for record in chain(judge.records(done), negate(judge, done), steer(judge, work / f"{kind}-{seed}", done)):
@@ -47,6 +48,18 @@ def trained(kind: str, tasks: list[Task], seed: int, work: Path) -> Zoo:
     return zoo
 
 
+class _Done(Container[str]):
+    """The methods that need not be judged: other processes may be at work on the same zoo."""
+
+    def __init__(self, output: Path, kind: str, seed: int, methods: list[str] | None) -> None:
+        self.output, self.key, self.methods = output, (kind, seed), methods
+
+    def __contains__(self, name: object) -> bool:
+        if self.methods is not None and name not in self.methods:
+            return True
+        return any((line["zoo"], line["seed"], line["method"]) == (*self.key, name) for line in page.read(self.output))
+
+
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
@@ -59,12 +72,13 @@ def main() -> None:
     parser.add_argument("job", choices=["run", "table", "page"])
     parser.add_argument("zoo", nargs="?", choices=sorted(KINDS), default="pictures")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", help="only these, by their names in the tables")
     parser.add_argument("--output", type=Path, default=page.LINES)
     parser.add_argument("--work", type=Path, default=Path("runs/zoo"))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if chosen.job == "run":
-        run(chosen.zoo, chosen.seeds, chosen.output, chosen.work)
+        run(chosen.zoo, chosen.seeds, chosen.output, chosen.work, chosen.methods)
     elif chosen.job == "page":
         lines = page.read(chosen.output)
         page.write(lines)

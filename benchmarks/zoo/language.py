@@ -110,7 +110,8 @@ def train(tasks: list[Task], seed: int) -> Zoo:
 def _adapt(trunk: nn.Module, generator: torch.Generator) -> None:
     trunk.requires_grad_(False)
     for layer in _adapted(trunk):
-        parametrize.register_parametrization(layer, "weight", LowRank(*layer.weight.shape, RANK, generator))
+        change = LowRank(layer.out_features, layer.in_features, RANK, generator)
+        parametrize.register_parametrization(layer, "weight", change)
 
 
 def _adapted(trunk: nn.Module) -> Iterator[nn.Linear]:

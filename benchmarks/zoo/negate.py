@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from benchmarks.zoo.judge import Judge, mean
@@ -12,7 +12,7 @@ from accord.merging import TaskArithmetic
 SCALES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0)
 
 
-def negate(judge: Judge, done: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+def negate(judge: Judge, done: Container[str] = ()) -> Iterator[dict[str, Any]]:
     """Subtract each task's vector from the joint model's trunk, as far as each scale says.
 
     The joint model knows all tasks; the vector is the task's own fine-tuning less the base. Yields a record per task:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.zoo.methods import REFERENCE
+
+from accord.reporting.numbers import mean_interval
+
 HERE = Path(__file__).resolve().parent
 LINES, PAGE = HERE / "results.jsonl", HERE.parent.parent / "docs" / "zoo.md"
 ENDS = ("base", "individual", "joint training")
-NEGATION = "negation of "
 Line = Mapping[str, Any]
 
 
@@ -49,16 +53,25 @@ def table(lines: Sequence[Line], kind: str) -> str:
     """Return the methods of a zoo, best first, between the individual models and the base.
 
     Accuracies are means over the seeds, with a standard deviation for the mean over tasks. *Of individual* is the
-    mean over tasks of the accuracy divided by that of the task's own fine-tuning.
+    mean over tasks of the accuracy divided by that of the task's own fine-tuning; differences to tuned task arithmetic
+    are paired by seed, with 95 % t intervals where there are several seeds.
     """
     found = _by_method([line for line in lines if line["zoo"] == kind and "default" in line])
     own = found["individual"]
     tasks = list(next(iter(own.values()))["default"])
-    rows = [
-        f"| method | sees | mean | of individual | with defaults | chosen | {' | '.join(tasks)} |",
-        f"| --- | --- {'| ---: ' * 3}| --- {'| ---: ' * len(tasks)}|",
+    heads = [
+        "method",
+        "sees",
+        "seeds",
+        "mean",
+        f"minus {REFERENCE}",
+        "of individual",
+        "with defaults",
+        "chosen",
+        *tasks,
     ]
-    for name in sorted(found, key=lambda name: -statistics.fmean(_means(found[name]))):
+    rows = [_row(heads), _row(["---", "---", *["---:"] * 5, "---", *["---:"] * len(tasks)])]
+    for name in sorted(found, key=lambda name: -_rank(found, name)):
         runs = {seed: line for seed, line in found[name].items() if seed in own}
         best = {seed: judged(line) for seed, line in runs.items()}
         share = statistics.fmean(
@@ -67,13 +80,15 @@ def table(lines: Sequence[Line], kind: str) -> str:
         defaults = spread([statistics.fmean(line["default"].values()) for line in runs.values()], alone=True)
         plain = defaults if any("tuned" in line for line in runs.values()) else ""
         each = [f"{statistics.fmean(scores[task] for scores in best.values()):.1f}" for task in tasks]
+        less = "" if name == REFERENCE else interval(gaps(found, name, REFERENCE))
         title = f"**{name}**" if name in ENDS else name
+        means = [spread(_means(runs)), less, f"{share:.1f}", plain]
         rows.append(
-            f"| {title} | {next(iter(runs.values()))['sees']} | {spread(_means(runs))} | {share:.1f} | {plain} "
-            f"| {_chosen(list(runs.values()))} | {' | '.join(each)} |"
+            _row(
+                [title, next(iter(runs.values()))["sees"], str(len(runs)), *means, _chosen(list(runs.values())), *each]
+            )
         )
-    seeds = len(own)
-    return "\n".join([*rows, "", f"Per cent of right answers on test rows, {_count(seeds, 'seed')}."])
+    return "\n".join([*rows, "", "Per cent of right answers on test rows: means and standard deviations over seeds."])
 
 
 def judged(line: Line) -> Mapping[str, float]:
@@ -85,6 +100,43 @@ def spread(values: Sequence[float], *, alone: bool = False) -> str:
     """Return the mean, with the standard deviation over seeds where there are several."""
     mean = f"{statistics.fmean(values):.1f}"
     return mean if alone or len(values) < 2 else f"{mean} ± {statistics.stdev(values):.1f}"
+
+
+def gaps(found: Mapping[str, Mapping[int, Line]], name: str, reference: str) -> list[float]:
+    """Return a method's mean accuracy less that of another, seed by seed."""
+    own, other = found[name], found.get(reference, {})
+    common = sorted(own.keys() & other.keys())
+    return [
+        statistics.fmean(judged(own[seed]).values()) - statistics.fmean(judged(other[seed]).values()) for seed in common
+    ]
+
+
+def interval(values: Sequence[float]) -> str:
+    """Return a mean difference with its 95 % t interval over seeds."""
+    if not values:
+        return ""
+    mean, half = mean_interval(values)
+    mean = 0.0 if abs(mean) < 0.05 else mean
+    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]" if math.isfinite(half) else f"{mean:+.1f}"
+
+
+def verdict(lines: Sequence[Line], kind: str) -> str:
+    """Return who is better and worse than the average and than tuned task arithmetic, by the intervals over seeds."""
+    found = _by_method([line for line in lines if line["zoo"] == kind and "default" in line])
+    said = []
+    for reference in ("average", REFERENCE):
+        sorted_out: dict[str, list[str]] = {"better": [], "no clear difference": [], "worse": []}
+        for name in found:
+            differences = gaps(found, name, reference)
+            if name in (*ENDS, reference) or len(differences) < 2:
+                continue
+            mean, half = mean_interval(differences)
+            outcome = "better" if mean > half else "worse" if mean < -half else "no clear difference"
+            sorted_out[outcome].append(name)
+        parts = [f"{outcome}: {', '.join(names) or 'none'}" for outcome, names in sorted_out.items()]
+        title = "plain averaging" if reference == "average" else f"tuned {reference}"
+        said.append(f"- Against {title}: {'; '.join(parts)}.")
+    return "\n".join(said)
 
 
 def negation(lines: Sequence[Line], kind: str) -> str:
@@ -109,6 +161,11 @@ def front(lines: Sequence[Line], kind: str) -> str:
     return "\n".join([*rows, "", f"Per cent of right answers on test rows, {_count(len(found), 'seed')}."])
 
 
+def _rank(found: Mapping[str, Mapping[int, Line]], name: str) -> float:
+    """Return what methods are sorted by, fair to those that were judged on fewer seeds."""
+    return statistics.fmean(gaps(found, name, REFERENCE) or _means(found[name]))
+
+
 def _by_method(lines: Sequence[Line]) -> dict[str, dict[int, Line]]:
     found: dict[str, dict[int, Line]] = {}
     for line in lines:
@@ -118,6 +175,10 @@ def _by_method(lines: Sequence[Line]) -> dict[str, dict[int, Line]]:
 
 def _means(runs: Mapping[int, Line]) -> list[float]:
     return [statistics.fmean(judged(line).values()) for line in runs.values()]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _chosen(runs: Sequence[Line]) -> str:
@@ -133,4 +194,4 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
-PARTS = {"table": table, "negation": negation, "front": front}
+PARTS = {"table": table, "verdict": verdict, "negation": negation, "front": front}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ POINTS = {2: 11, 3: 15}
 State = Mapping[str, Tensor]
 
 
-def steer(judge: Judge, work: Path, done: Collection[str] = (), groups: Sequence[int] = (2, 3)) -> Iterator[dict]:
+def steer(judge: Judge, work: Path, done: Container[str] = (), groups: Sequence[int] = (2, 3)) -> Iterator[dict]:
     """Average the first two, and the first three, fine-tunings at evenly spaced preferences.
 
     Each point is measured on validation rows, which is what the front and its page show, and then on test rows, which

@@ -1,0 +1,178 @@
+"""The zoos measure what their page says, on tiny generated tasks where they can."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+import torch
+from benchmarks.zoo import page, picture
+from benchmarks.zoo.bert import Layer, Top
+from benchmarks.zoo.judge import Judge
+from benchmarks.zoo.methods import SCALED, SCALES
+from benchmarks.zoo.negate import negate
+from benchmarks.zoo.sentences import load, probe
+from benchmarks.zoo.task import Task
+from benchmarks.zoo.train import Recipe, Zoo, accuracy, fine_tune, trunk_of
+from torch import nn
+
+from accord.errors import DataError
+
+KIND = "tiny"
+
+
+def tasks() -> list[Task]:
+    """Three classes around centres of each task's own."""
+    random = torch.Generator().manual_seed(0)
+    made = []
+    for name in ("left", "right"):
+        centres, parts = 2 * torch.randn(3, 6, generator=random), {}
+        for part, rows in (("train", 96), ("adapt", 16), ("validation", 40), ("test", 60)):
+            labels = torch.randint(3, (rows,), generator=random)
+            parts[part] = centres[labels] + torch.randn(rows, 6, generator=random), labels
+        made.append(Task(name, 3, parts))
+    return made
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    made = tasks()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trunk = nn.Sequential(OrderedDict(a=nn.Linear(6, 16), b=nn.ReLU(), c=nn.Linear(16, 8)))
+        heads = {task.name: probe(trunk, task) for task in made}
+    zoo = fine_tune(Zoo.of(trunk, heads), made, Recipe(6, 1e-2, 16), torch.Generator().manual_seed(0))
+    return Judge(zoo, made, "trunk.a", steps=2, size=8)
+
+
+@pytest.mark.parametrize("name", [name for name in SCALED if name != "DOGE"])
+def test_every_scale_is_read_off_two_merges(judge: Judge, name: str) -> None:
+    method = SCALED[name]
+    for scale in (0.1, 2.5):
+        line = judge._line(method)(scale)
+        direct = method.make(scale=scale, **method.fixed)(judge.base, judge.experts)
+        for key, value in direct.items():
+            torch.testing.assert_close(line[key], value, atol=1e-4, rtol=1e-4)
+
+
+def test_a_scale_is_chosen_on_validation_rows_and_judged_on_test_rows(judge: Judge) -> None:
+    record = judge._scaled(SCALED["task arithmetic"])
+    tried = {}
+    for scale in SCALES:
+        merged = {k: v + scale * sum(e[k] - v for e in judge.experts) for k, v in judge.base.items()}
+        tried[scale] = {part: judge.scores(merged, part) for part in ("validation", "test")}
+    best = max(fmean(found["validation"].values()) for found in tried.values())
+    chosen = record["chosen"]["scale"]
+    if chosen in tried:
+        assert fmean(tried[chosen]["validation"].values()) == pytest.approx(best)
+        assert record["tuned"] == pytest.approx(tried[chosen]["test"])
+
+
+def test_fine_tuning_changes_trunks_alone_and_teaches_their_tasks(judge: Judge) -> None:
+    for task, own in zip(judge.tasks, judge.experts, strict=True):
+        before = accuracy(judge.zoo.base, judge.zoo.heads[task.name], task, "train")
+        assert accuracy(judge.zoo.experts[task.name], nn.Identity(), task, "train") > max(before, 60)
+        assert not torch.equal(own["trunk.a.weight"], judge.base["trunk.a.weight"])
+        assert judge.zoo.experts[task.name].get_submodule("head") is judge.zoo.heads[task.name]
+
+
+def test_weights_come_back_from_a_file(judge: Judge, tmp_path: Path) -> None:
+    judge.zoo.save(tmp_path / "zoo.safetensors")
+    trunk = nn.Sequential(OrderedDict(a=nn.Linear(6, 16), b=nn.ReLU(), c=nn.Linear(16, 8)))
+    again = Zoo.of(trunk, {task.name: nn.Linear(8, 3) for task in judge.tasks}).load(tmp_path / "zoo.safetensors")
+    for task, own in zip(judge.tasks, judge.experts, strict=True):
+        torch.testing.assert_close(trunk_of(again.experts[task.name]), own, rtol=0, atol=0)
+        torch.testing.assert_close(again.heads[task.name].state_dict(), judge.zoo.heads[task.name].state_dict())
+
+
+def test_a_negation_of_nothing_is_the_joint_model(judge: Judge) -> None:
+    curves = {line["method"]: line["curve"] for line in negate(judge, {"negation of right"})}
+    assert list(curves) == ["negation of left"]
+    left, right = judge.tasks
+    first = curves["negation of left"][0]
+    assert first["own"] == accuracy(judge.zoo.joint, judge.zoo.heads["left"], left, "test")
+    assert first["others"] == accuracy(judge.zoo.joint, judge.zoo.heads["right"], right, "test")
+
+
+def test_what_is_done_is_not_done_again(judge: Judge) -> None:
+    names = list(judge._jobs())
+    left = [record["method"] for record in judge.records(set(names) - {"base", "average"})]
+    assert left == ["base", "average"]
+
+
+def test_a_bert_layer_is_torchs_own() -> None:
+    torch.manual_seed(0)
+    own, width = Layer().eval(), 384
+    other = nn.TransformerEncoderLayer(width, 12, 1536, 0.0, "gelu", 1e-12, batch_first=True).eval()
+    with torch.no_grad():
+        for kind in ("weight", "bias"):
+            parts = [getattr(part, kind) for part in (own.query, own.key, own.value)]
+            getattr(other.self_attn, f"in_proj_{kind}").copy_(torch.cat(parts))
+            getattr(other.self_attn.out_proj, kind).copy_(getattr(own.out, kind))
+            getattr(other.linear1, kind).copy_(getattr(own.mlp[0], kind))
+            getattr(other.linear2, kind).copy_(getattr(own.mlp[2], kind))
+        tokens, words = torch.randn(2, 5, width), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+        expected = other(tokens, src_key_padding_mask=~words)[words]
+        torch.testing.assert_close(own(tokens, words[:, None, None])[words], expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_padding_says_nothing() -> None:
+    torch.manual_seed(0)
+    top, tokens = Top(1).eval(), torch.randn(1, 4, 384)
+    longer = torch.cat([tokens, torch.zeros(1, 3, 384)], 1)
+    torch.testing.assert_close(top(longer), top(tokens), atol=1e-5, rtol=1e-4)
+
+
+def test_missing_data_are_named_with_the_command(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"pip (install|download)"):
+        load(tmp_path)
+
+
+def line(method: str, seed: int, default: dict[str, float], **more: object) -> page.Line:
+    return {"zoo": KIND, "seed": seed, "method": method, "sees": "nothing", "default": default, **more}
+
+
+def test_a_table_says_means_spreads_and_shares() -> None:
+    lines = [
+        line("individual", 0, {"a": 80.0, "b": 50.0}),
+        line("individual", 1, {"a": 80.0, "b": 50.0}),
+        line("x", 0, {"a": 10.0, "b": 10.0}, tuned={"a": 40.0, "b": 40.0}, chosen={"scale": 0.3}),
+        line("x", 1, {"a": 20.0, "b": 20.0}, tuned={"a": 60.0, "b": 60.0}, chosen={"scale": 0.5}),
+    ]
+    _, _, first, second, *_ = page.table(lines, KIND).splitlines()
+    assert first == "| **individual** | nothing | 2 | 65.0 ± 0.0 |  | 100.0 |  |  | 80.0 | 50.0 |"
+    # Shares: 40/80, 40/50, 60/80, 60/50, of which the mean is 0.8125; the spread of 40 and 60 is 14.1.
+    assert second == "| x | nothing | 2 | 50.0 ± 14.1 |  | 81.2 | 15.0 | scale 0.3 0.5 | 50.0 | 50.0 |"
+
+
+def test_differences_are_paired_by_seed() -> None:
+    lines = [
+        *(line("task arithmetic", seed, {"a": value}) for seed, value in enumerate((40.0, 50.0, 60.0))),
+        *(line("average", seed, {"a": value}) for seed, value in enumerate((43.0, 54.0, 65.0))),
+        *(line("x", seed, {"a": value}) for seed, value in enumerate((80.0, 10.0, 60.0))),
+    ]
+    found = {
+        method: {x["seed"]: x for x in lines if x["method"] == method} for method in ("average", "task arithmetic")
+    }
+    # Differences 3, 4 and 5: the interval is 4.303 times 1 over the root of 3 wide, on each side.
+    assert page.interval(page.gaps(found, "average", "task arithmetic")) == "+4.0 [+1.5, +6.5]"
+    assert page.verdict(lines, KIND).splitlines() == [
+        "- Against plain averaging: better: none; no clear difference: x; worse: task arithmetic.",
+        "- Against tuned task arithmetic: better: average; no clear difference: x; worse: none.",
+    ]
+
+
+def test_the_page_says_what_was_measured() -> None:
+    """Tables in docs/zoo.md are those of the results beside the benchmark, and pictures are there."""
+    lines, text = page.read(), page.PAGE.read_text("utf-8")
+    assert lines, "no results"
+    for kind in page.kinds(lines):
+        for what, made in page.PARTS.items():
+            begin, end = page.marks(kind, what)
+            if begin in text:
+                assert text.split(begin)[1].split(end)[0].strip() == made(lines, kind)
+        assert page.marks(kind, "table")[0] in text
+        assert (picture.IMAGES / f"zoo-{kind}.svg").read_text("utf-8") == picture.methods(lines, kind)
