@@ -6,7 +6,6 @@ merged are products. The lower layers' answers are worked out once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -114,10 +113,9 @@ def _adapt(trunk: nn.Module, generator: torch.Generator) -> None:
         parametrize.register_parametrization(layer, "weight", change)
 
 
-def _adapted(trunk: nn.Module) -> Iterator[nn.Linear]:
-    for name, module in trunk.named_modules():
-        if name.endswith(("attn_q", "attn_v")) and isinstance(module, nn.Linear):
-            yield module
+def _adapted(trunk: nn.Module) -> list[nn.Linear]:
+    found = [module for name, module in trunk.named_modules() if name.endswith(("attn_q", "attn_v"))]
+    return [module for module in found if isinstance(module, nn.Linear)]
 
 
 def _trunk() -> Top:
