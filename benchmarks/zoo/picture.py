@@ -20,11 +20,12 @@ def draw(lines: Sequence[Line], kind: str, folder: Path = IMAGES) -> None:
 
 
 def methods(lines: Sequence[Line], kind: str) -> str:
-    """Return a row per method, best first: its mean over tasks in every seed, and the mean of these."""
+    """Return a row per method that all seeds have: its mean over tasks in every seed, and the mean of these, best first."""
     found: dict[str, list[float]] = {}
     for line in lines:
         if line["zoo"] == kind and "default" in line:
             found.setdefault(line["method"], []).append(statistics.fmean(judged(line).values()))
+    found = {name: values for name, values in found.items() if len(values) == len(found["individual"])}
     low, high = min(map(min, found.values())), max(map(max, found.values()))
 
     def across(value: float) -> float:
