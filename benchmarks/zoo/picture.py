@@ -20,7 +20,7 @@ def draw(lines: Sequence[Line], kind: str, folder: Path = IMAGES) -> None:
 
 
 def methods(lines: Sequence[Line], kind: str) -> str:
-    """Return a row per method that all seeds have: its mean over tasks in every seed, and the mean of these, best first."""
+    """Return a row per method that all seeds have, best first: its mean over tasks in every seed, and their mean."""
     found: dict[str, list[float]] = {}
     for line in lines:
         if line["zoo"] == kind and "default" in line:
