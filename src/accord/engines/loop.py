@@ -9,11 +9,12 @@ from torch import Tensor
 from accord.engines._autograd import pull
 from accord.engines._engine import Derivatives, Engine, Problem, columns
 from accord.engines._kept import Kept
-from accord.engines._pages import KEPT_FREED
 from accord.engines._rows import Rows, empty_rows
 from accord.errors import ConfigurationError
 
 Heads = list[tuple[Tensor | None, ...]]
+# Bytes of gradients that are kept as they are; more of them in one piece.
+KEPT = 2**26
 
 
 class Loop(Engine):
@@ -27,7 +28,7 @@ class Loop(Engine):
     def differentiate(self, problem: Problem) -> Derivatives:
         objectives = problem.objectives
         heads: list[tuple[Tensor | None, ...]] = [()] * len(objectives.names)
-        kept = not problem.rows and _size(problem) <= KEPT_FREED
+        kept = not problem.rows and _size(problem) <= KEPT
         return self._kept(problem, heads) if kept else self._whole(problem, heads)
 
     def _kept(self, problem: Problem, heads: Heads) -> Kept:
