@@ -55,3 +55,15 @@ def fine_tuned():
             train(body, heads, [task], 80, 3e-3)
             models.append({name: tensor.clone() for name, tensor in body.state_dict().items()})
     return base, models, heads
+
+
+def filled(net, seed):
+    """Return a network in float64 with drawn weights, statistics of norms among them."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in net.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.randn(tensor.shape, generator=generator))
+            if name.endswith("running_var"):
+                tensor.abs_().add_(0.1)
+    return net.double()

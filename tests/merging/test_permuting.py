@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.merging.nets import filled
 from torch import nn
 
 from accord.errors import ConfigurationError, DataError
@@ -16,7 +17,6 @@ from accord.merging import ActivationMatching, Groups, Linear, WeightMatching, s
 
 
 def perceptron(seed, width=7):
-    generator = torch.Generator().manual_seed(seed)
     net = nn.Sequential(
         nn.Linear(4, width),
         nn.LayerNorm(width),
@@ -24,11 +24,10 @@ def perceptron(seed, width=7):
         nn.Sequential(nn.Linear(width, 5), nn.Tanh()),
         nn.Linear(5, 3),
     )
-    return filled(net, generator)
+    return filled(net, seed)
 
 
 def convolutional(seed):
-    generator = torch.Generator().manual_seed(seed)
     net = nn.Sequential(
         nn.Conv2d(2, 6, 3, padding=1),
         nn.BatchNorm2d(6),
@@ -42,17 +41,7 @@ def convolutional(seed):
         nn.BatchNorm1d(8),
         nn.Linear(8, 3),
     )
-    return filled(net, generator).eval()
-
-
-def filled(net, generator):
-    with torch.no_grad():
-        for name, tensor in net.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.copy_(torch.randn(tensor.shape, generator=generator))
-            if name.endswith("running_var"):
-                tensor.abs_().add_(0.1)
-    return net.double()
+    return filled(net, seed).eval()
 
 
 def shuffled(groups, state, seed):
@@ -92,7 +81,7 @@ def inner(groups, first, second):
 def test_one_hidden_layer_is_matched_as_well_as_by_trying_all_orders():
     nets = [nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)) for _ in range(2)]
     groups = sequential_groups(nets[0])
-    one, two = (filled(net, torch.Generator().manual_seed(seed)).state_dict() for seed, net in enumerate(nets))
+    one, two = (filled(net, seed).state_dict() for seed, net in enumerate(nets))
     tried = [groups.permute(two, {"0": torch.tensor(order)}) for order in permutations(range(4))]
     best = max(inner(groups, one, state) for state in tried)
     matched = WeightMatching(groups)([one, two])[1]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.merging.nets import filled
 from torch import nn
 from torch.nn import functional
 
@@ -77,17 +78,6 @@ class Mixed(nn.Module):
 
     def forward(self, x):
         return self.out(self.back(self.inner(x.transpose(1, 2)).tanh()).permute(0, 2, 1))
-
-
-def filled(net, seed):
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in net.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.copy_(torch.randn(tensor.shape, generator=generator))
-            if name.endswith("running_var"):
-                tensor.abs_().add_(0.1)
-    return net.double()
 
 
 def draws(*shape):

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -55,6 +55,7 @@ def stack_apart(rows: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(rows), out=rows_apart(len(rows), len(first), first.dtype, first.device))
 
 
+@cache
 def keep_freed() -> None:
     """Let Linux's allocator keep up to 256 MiB of what a backward frees, for the next backward of the same step.
 
@@ -63,17 +64,12 @@ def keep_freed() -> None:
     Backwards then wait for the kernel to hand over the same pages, zeroed, once per task, and find none of them in the
     processor's cache: 7 to 11 % of a step of eight tasks on a transformer, a fifth on a residual network.
 
-    Cost: a microsecond; the process may hold up to 256 MiB more than it uses between steps, its peak is the same. Where
+    Done once in a process, which may hold up to 256 MiB more than it uses between steps, its peak is the same. Where
     people have set limits of ``malloc`` in the environment, or with other C libraries, nothing changes.
     """
-    limits = _mallopt()
-    if limits is not None:
-        limits(_MMAP_THRESHOLD, _LARGEST_BLOCK)  # fixed by the next line otherwise, at whatever it is now
-        limits(_TRIM_THRESHOLD, _KEPT)
-
-
-@cache
-def _mallopt() -> Callable[[int, int], int] | None:
     if sys.platform != "linux" or any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
-        return None
-    return getattr(ctypes.CDLL(None), "mallopt", None)
+        return
+    limit = getattr(ctypes.CDLL(None), "mallopt", None)
+    if limit is not None:
+        limit(_MMAP_THRESHOLD, _LARGEST_BLOCK)  # fixed by the next line otherwise, at whatever it is now
+        limit(_TRIM_THRESHOLD, _KEPT)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from accord.errors import ConfigurationError
 from accord.grouping.affinity import Evidence
 from accord.grouping.latest import Latest
+from accord.linalg.lasso import sweep
 from accord.method import Method
 
 
@@ -78,19 +80,9 @@ def lasso(gram: Tensor, target: Tensor, penalty: float, *, sweeps: int = 10_000,
         tolerance: on the change of any coordinate in one sweep.
     """
     level = penalty * float(target.abs().max())
-    nu = torch.zeros_like(target)
-    residual = target.clone()
+    slopes = target.numpy()[:, None].copy()
+    nu = np.zeros_like(slopes)
     for _ in range(sweeps):
-        largest = 0.0
-        for i in range(len(nu)):
-            size = float(gram[i, i])
-            wanted = float(residual[i]) + size * float(nu[i])
-            value = max(abs(wanted) - level, 0.0) * (1.0 if wanted > 0 else -1.0) / size
-            change = value - float(nu[i])
-            if change:
-                nu[i] = value
-                residual -= gram[:, i] * change
-                largest = max(largest, abs(change))
-        if largest <= tolerance:
+        if sweep(gram.numpy(), nu, slopes, level) <= tolerance:
             break
-    return nu
+    return torch.from_numpy(nu[:, 0])

@@ -31,17 +31,11 @@ def lasso(
     Raises:
         RunError: the gap is still too large after all sweeps.
     """
-    weights, slopes, sizes = np.zeros_like(onto), onto.copy(), np.diagonal(gram)
+    weights, slopes = np.zeros_like(onto), onto.copy()
     allowed = tolerance * max(float(squares.max(initial=0.0)), np.finfo(float).tiny)
     gap = np.inf
     for _ in range(sweeps):
-        for row in np.flatnonzero(sizes > 0):
-            wanted = slopes[row] + sizes[row] * weights[row]
-            fresh = np.sign(wanted) * np.maximum(np.abs(wanted) - penalty, 0.0) / sizes[row]
-            moved = np.flatnonzero(fresh != weights[row])
-            if len(moved):
-                slopes[:, moved] -= np.outer(gram[:, row], (fresh - weights[row])[moved])
-                weights[row] = fresh
+        sweep(gram, weights, slopes, penalty)
         gap = _gaps(weights, slopes, onto, squares, penalty).max(initial=0.0)
         if gap <= allowed:
             return weights
@@ -49,6 +43,28 @@ def lasso(
         f"the sparse coefficients did not settle in {sweeps} sweeps (left to gain: {gap:.1e}); a larger penalty than "
         f"{penalty:g} settles sooner"
     )
+
+
+def sweep(gram: Array, weights: Array, slopes: Array, penalty: float) -> float:
+    """Move each coefficient of :func:`lasso` in turn to where it is best, in place; return the largest change.
+
+    Args:
+        gram: ``X' X`` ``[n, n]``.
+        weights: coefficients ``[n, t]``.
+        slopes: ``X' (y - X w)`` ``[n, t]``, kept up to date.
+        penalty: 0 or more.
+    """
+    sizes, largest = np.diagonal(gram), 0.0
+    for row in np.flatnonzero(sizes > 0):
+        wanted = slopes[row] + sizes[row] * weights[row]
+        fresh = np.sign(wanted) * np.maximum(np.abs(wanted) - penalty, 0.0) / sizes[row]
+        change = fresh - weights[row]
+        moved = np.flatnonzero(change)
+        if len(moved):
+            slopes[:, moved] -= np.outer(gram[:, row], change[moved])
+            weights[row] = fresh
+            largest = max(largest, float(np.abs(change).max()))
+    return largest
 
 
 def _gaps(weights: Array, slopes: Array, onto: Array, squares: Array, penalty: float) -> Array:

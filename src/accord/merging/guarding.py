@@ -50,7 +50,7 @@ def _locked(handle: int) -> bool:
 def stamps(checkpoints: Sequence[Mapping[str, Tensor]]) -> dict[Path, tuple[int, int]]:
     """Return the :data:`Stamps` of the checkpoints that lie in files."""
     paths = (file.path for each in checkpoints if isinstance(each, Checkpoint) for file in each.files)
-    return {path: _stamp(path) for path in paths}
+    return {path: _stamp(path.stat()) for path in paths}
 
 
 def check_unchanged(before: Stamps) -> None:
@@ -60,15 +60,15 @@ def check_unchanged(before: Stamps) -> None:
     beyond the end of one that is cut short would end the process.
     """
     for path, stamp in before.items():
-        if _stamp(path) != stamp:
+        try:
+            same = _stamp(path.stat()) == stamp
+        except OSError:
+            same = False
+        if not same:
             raise DataError(
                 f"{path} was changed or cut short while it was being merged; run the merge again when it is whole"
             )
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return (-1, -1)
+def _stamp(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns

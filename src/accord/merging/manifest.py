@@ -15,6 +15,7 @@ from accord.errors import DataError, RunError
 from accord.merging.align import label
 from accord.merging.block import BLOCK
 from accord.merging.checkpoint import Checkpoint
+from accord.merging.guarding import stamps
 from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.tensor_files import open_file
 from accord.merging.writing import raw, write_whole
@@ -58,8 +59,7 @@ def fingerprint(settings: Sequence[str], checkpoints: Sequence[Mapping[str, Tens
     facts: list[object] = [list(settings)]
     for checkpoint in checkpoints:
         if isinstance(checkpoint, Checkpoint):
-            stats = [(str(file.path.resolve()), file.path.stat()) for file in checkpoint.files]
-            facts.append([(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats])
+            facts.append([(str(path.resolve()), *stamp) for path, stamp in stamps([checkpoint]).items()])
         else:
             facts.append(None)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from accord.steering.network import Steerable
 from accord.steering.rows import Rows
-
-BATCH = 8192
+from accord.training.problem import PREDICT_ROWS
 
 
 class Answers:
@@ -24,7 +23,9 @@ class Answers:
     @torch.no_grad()
     def __init__(self, model: Steerable, rows: Rows) -> None:
         self._front = model.front
-        self._inputs = [model.inputs(rows.features[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
+        self._inputs = [
+            model.inputs(rows.features[start : start + PREDICT_ROWS]) for start in range(0, len(rows), PREDICT_ROWS)
+        ]
 
     @torch.no_grad()
     def at(self, preference: Tensor) -> list[Tensor]:

@@ -15,6 +15,7 @@ from accord.steering.network import Steerable, adapters
 from accord.steering.rows import Rows
 from accord.tasks import Objectives, Target
 from accord.training.optimizer import AdamW, Group, build_optimizer
+from accord.training.problem import all_outputs
 from accord.training.spec import TrainingSpec
 from accord.weighting import Fixed
 
@@ -124,15 +125,7 @@ class Steered(Learner[Steerable]):
             yield front_outputs(self.model, rows, preference)
 
 
-@torch.no_grad()
 def front_outputs(model: Steerable, rows: Rows, preference: Tensor) -> list[Tensor]:
-    """Return every head's outputs for ``rows`` at ``preference`` ``[T]``, float32 on the CPU, batch by batch."""
-    was_training, size = model.training, 8192
+    """Return every head's outputs for ``rows`` at ``preference`` ``[T]``; see :func:`all_outputs`."""
     device = next(model.parameters()).device
-    model.eval()
-    parts = [
-        [out.float().cpu() for out in model(rows.features[start : start + size].to(device), preference.float())]
-        for start in range(0, len(rows), size)
-    ]
-    model.train(was_training)
-    return [torch.cat(column) for column in zip(*parts, strict=True)]
+    return all_outputs(model, rows.features, torch.arange(len(rows)), device, preference.float())

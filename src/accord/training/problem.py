@@ -70,12 +70,17 @@ class Problem:
 
 
 @torch.no_grad()
-def all_outputs(model: nn.Module, features: Features, rows: Tensor, device: torch.device) -> list[Tensor]:
-    """Return the outputs of every head for ``rows`` on the CPU, in float32, batch by batch; dropout is off."""
+def all_outputs(
+    model: nn.Module, features: Features, rows: Tensor, device: torch.device, *told: Tensor
+) -> list[Tensor]:
+    """Return the outputs of every head for ``rows`` on the CPU, in float32, batch by batch; dropout is off.
+
+    ``told`` is what the model takes beside the features of a batch.
+    """
     was_training = model.training
     model.eval()
     parts = [
-        [out.float().cpu() for out in model(features[rows[i : i + PREDICT_ROWS]].to(device))]
+        [out.float().cpu() for out in model(features[rows[i : i + PREDICT_ROWS]].to(device), *told)]
         for i in range(0, len(rows), PREDICT_ROWS)
     ]
     model.train(was_training)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from accord.errors import ConfigurationError, DataError
 
@@ -28,6 +29,16 @@ def call_with(module: Callable[..., Any], batch: Any) -> Any:
     """Return ``module``'s output for the inputs of a batch."""
     args, named = inputs_of(batch)
     return module(*args, **named)
+
+
+def call_watched(module: Callable[..., Any], batches: Iterable[Any], hooks: Iterable[RemovableHandle]) -> None:
+    """Call ``module`` for each batch, for the sake of what ``hooks`` see of it; they are removed whatever happens."""
+    try:
+        for batch in batches:
+            call_with(module, batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def labels_of(batch: Any, task: str) -> Tensor:

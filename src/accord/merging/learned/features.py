@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from accord.errors import ConfigurationError, DataError, suggest
-from accord.merging.learned.batches import call_with
+from accord.merging.learned.batches import call_watched
 
 
 def part_of(module: nn.Module, at: str, owner: str) -> nn.Module:
@@ -32,10 +32,7 @@ def features(module: nn.Module, at: str, batch: Any, task: str) -> Tensor:
     seen: list[Any] = []
     part = part_of(module, at, f"the expert of {task!r}")
     hook = part.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
-    try:
-        call_with(module, batch)
-    finally:
-        hook.remove()
+    call_watched(module, [batch], [hook])
     if not seen or not isinstance(seen[-1], Tensor):
         what = f"gives out a {type(seen[-1]).__name__}, not a tensor" if seen else "was not called"
         raise DataError(f"the module {at!r} of {task!r} {what}; name one that gives out the representation")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from accord.errors import DataError
-from accord.merging.learned.batches import call_with
+from accord.merging.learned.batches import call_watched
 from accord.merging.learned.experts import evaluating
 from accord.merging.learned.statistics import Statistics
 
@@ -50,13 +50,8 @@ def input_gramians(model: nn.Module, batches: Iterable[Any], exclude: Sequence[s
     }
     wanted = {name: layer for name, layer in linear.items() if not any(fnmatchcase(name, p) for p in exclude)}
     hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in wanted.items()]
-    try:
-        with evaluating({"model": model}):
-            for batch in batches:
-                call_with(model, batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with evaluating({"model": model}):
+        call_watched(model, batches, hooks)
     if not sums:
         raise DataError(
             "no linear layer of the model saw an input: it has none, all are excluded, or there are no batches"

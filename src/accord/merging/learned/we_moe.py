@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from accord.errors import ConfigurationError, suggest
-from accord.merging.learned.batches import Batches, call_with, endless, logits_of
+from accord.merging.learned.batches import Batches, call_watched, call_with, endless, logits_of
 from accord.merging.learned.experts import Experts
 from accord.merging.learned.learn import Lesson, learn
 from accord.merging.learned.learned_merging import LearnedMerging, Merged, at_least
@@ -125,11 +125,7 @@ def _widths(module: nn.Module, names: Sequence[str], batch: Any) -> dict[str, in
         return module.get_submodule(name).register_forward_pre_hook(note)
 
     hooks = [watch(name) for name in names]
-    try:
-        call_with(module, batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    call_watched(module, [batch], hooks)
     missed = [name for name in names if name not in widths]
     if missed:
         raise ConfigurationError(f"the block {missed[0]!r} is not called by the model; name others")

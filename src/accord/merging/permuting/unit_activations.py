@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from accord.errors import ConfigurationError, DataError
-from accord.merging.learned.batches import call_with
+from accord.merging.learned.batches import call_watched
 from accord.merging.learned.experts import evaluating
 from accord.merging.learned.features import part_of
 
@@ -51,13 +51,8 @@ def unit_activations(
         raise ConfigurationError(f"every is 1 or more; got {every}")
     seen: dict[str, list[Tensor]] = {name: [] for name in at}
     hooks = [_watch(part_of(model, name, "the model"), name, seen[name], inputs, every) for name in seen]
-    try:
-        with evaluating({"model": model}):
-            for batch in batches:
-                call_with(model, batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with evaluating({"model": model}):
+        call_watched(model, batches, hooks)
     for name, parts in seen.items():
         if not parts:
             raise DataError(f"the module {name!r} was never called: there are no batches, or the model does not use it")
