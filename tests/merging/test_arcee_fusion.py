@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.merging.made import siblings
 
@@ -86,6 +86,7 @@ def test_it_takes_one_model():
     share=st.floats(0, 1),
     cut=st.integers(1, 40),
 )
+@example([0.0, float("inf"), 3.4028234663852886e38], 0.5, 1)
 def test_order_statistics_are_those_of_a_sort(numbers, share, cut):
     rank = int(share * (len(numbers) - 1))
     values = torch.tensor(numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ class _Histogram(Part):
         self.counts: npt.NDArray[np.int64] = np.zeros((max(1, len(uppers)), BINS), np.int64)
 
     def look(self, block: Block) -> None:
-        bits = self.numbers(block).nan_to_num(0.0).float().numpy().view(np.uint32)
+        bits = self.numbers(block).nan_to_num(0.0, math.inf).float().numpy().view(np.uint32)
         upper = (bits >> HALF).astype(np.intp)
         if not self.uppers:
             self.counts[0] += np.bincount(upper, minlength=BINS)

@@ -39,7 +39,7 @@ class Thresholds(Survey):
     Args:
         vectors: how many there are.
         elements: how many numbers each has.
-        ranks: the ranks wanted, 1 being the largest. A rank beyond ``elements`` has the threshold 0.
+        ranks: the ranks wanted, 1 being the largest. One that keeps all numbers has the threshold 0.
         magnitudes: returns those of a block, ``[length]`` for each vector in turn, NaN counting as smallest.
 
     ``found`` is ``[vectors][ranks]``.
@@ -130,11 +130,13 @@ class _Search:
 
     def begin(self, sample: Numbers, whole: bool) -> None:
         """Take a sorted sample, or all numbers."""
-        if self.found is None and whole:
-            self.found = float(np.nan_to_num(sample[::-1][self.rank - 1 + np.count_nonzero(np.isnan(sample))]))
-        elif self.found is None:
-            self.sample = sample[: len(sample) - np.count_nonzero(np.isnan(sample))]
+        if self.found is not None:
+            return
+        self.sample = sample[: len(sample) - np.count_nonzero(np.isnan(sample))]
+        if not whole:
             self._bracket()
+        else:
+            self.found = float(self.sample[-self.rank]) if self.rank <= len(self.sample) else 0.0
 
     def narrow(self, tallies: Sequence[_Tally]) -> None:
         """Take the counts of a pass: find the number, or widen the bracket."""
