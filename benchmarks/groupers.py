@@ -44,7 +44,6 @@ from accord.grouping.members import some
 from accord.grouping.watch import Watch, representation, sample
 from accord.registry import snake
 from accord.training import History, Silent, Spec, plan
-from accord.training.build import build_model
 from accord.training.interrupt import Stop
 from accord.training.member import Context, make_trainer
 from accord.training.prepare import Prepared, prepare
@@ -199,11 +198,8 @@ def measure_planted(seed: int, tasks: int, groups: int) -> dict[str, Any]:
 def train(spec: Spec, prepared: Prepared, seed: int, watch: Watch | None = None) -> Problem:
     """Return a trained model of the tasks of ``prepared``."""
 
-    def build(of: Prepared, seed: int) -> Any:
-        return build_model(spec, of.feature_encoder.layout, of.objectives, seed=seed)
-
     with TemporaryDirectory() as folder, torch.random.fork_rng():
-        context = Context(spec, Path(folder), History(), Silent(), Stop(), torch.device("cpu"), build)
+        context = Context(spec, Path(folder), History(), Silent(), Stop(), torch.device("cpu"))
         trainer, problem = make_trainer(context, prepared, ("planted", seed), Path(folder) / "state.safetensors")
         trainer.watcher = watch
         torch.manual_seed(seed)

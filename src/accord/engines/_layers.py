@@ -141,6 +141,8 @@ def by_task(left: Tensor, right: Tensor, tasks: Rows) -> Tensor:
     found = rows_apart(count, width, left.dtype, left.device).view(count, left.shape[1], right.shape[1])
     if tasks.even:
         return torch.bmm(left.unflatten(0, (-1, tasks.even)).mT, right.unflatten(0, (-1, tasks.even)), out=found)
+    if tasks.alike:  # as where the sequence comes before the samples
+        return torch.bmm(tasks.abreast(left).permute(1, 2, 0), tasks.abreast(right).transpose(0, 1), out=found)
     for out, a, b in zip(found, tasks.pieces(left), tasks.pieces(right), strict=True):
         torch.mm(a.T, b, out=out)
     return found
