@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import accord
+from accord.balancer import Balancer
 
 STEPS = 100
 
@@ -21,7 +22,7 @@ def problem() -> tuple[torch.Tensor, torch.Tensor]:
     return features, clean * torch.tensor([0.1, 1.0, 10.0])
 
 
-def train(balancer: nn.Module) -> list[float]:
+def train(balancer: Balancer) -> list[float]:
     """Train once and return each task's error relative to its variance: 0 is perfect, 1 is knowing nothing."""
     features, targets = problem()
     torch.manual_seed(0)
