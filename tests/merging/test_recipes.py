@@ -370,7 +370,6 @@ MODELS = "models: [{model: alpha, parameters: {weight: 1}}, {model: beta, parame
             "last not included",
         ),
         (f"{MODELS}\nmerge_method: linear\ndtype: float8", "dtype is one of"),
-        (f"{MODELS}\nmerge_method: ram\nbase_model: base", "not among Accord's"),
         (f"{MODELS}\nmerge_method: linear\nchat_template: short", "chat_template is auto"),
         (f"{MODELS}\nmerge_method: slerp\nbase_model: base\nparameters: {{t: 1}}", "SLERP merges exactly 2"),
         (f"{MODELS}\nmerge_method: linear\ntokenizer: {{sauce: union}}", "sauce"),

@@ -38,6 +38,21 @@ def test_the_projection_of_mergekit_is_the_normalised_mean():
     assert merged.tolist() == pytest.approx([0.25 / math.hypot(0.25, 0.75), 0.75 / math.hypot(0.25, 0.75)])
 
 
+@pytest.mark.parametrize("tangent", ["logarithm", "projection"])
+def test_without_normalisation_only_the_length_is_another(tangent):
+    weights, models = [0.25, 0.5, 2.0], [one(1.0, 0.5), one(0.0, 2.0), one(-1.0, 3.0)]
+    mean = MultiSLERP(weights, tangent)(None, models)["w"]
+    longer = MultiSLERP(weights, tangent, normalise=False)(None, models)["w"]
+    assert longer.tolist() == pytest.approx((2.75 * mean).tolist())
+    if tangent == "projection":
+        # The direction of the weighted sum of directions, as long as the weighted sum of lengths.
+        vectors = [array(model["w"]) for model in models]
+        lengths = [np.linalg.norm(vector) for vector in vectors]
+        total = sum(w * v / n for w, v, n in zip(weights, vectors, lengths, strict=True))
+        expected = total / np.linalg.norm(total) * np.dot(weights, lengths)
+        assert longer.tolist() == pytest.approx(expected.tolist(), rel=1e-6)
+
+
 def test_with_a_base_task_vectors_are_turned():
     base = one(5.0, 5.0, 5.0)
     models = [{"w": base["w"] + axis["w"]} for axis in AXES]

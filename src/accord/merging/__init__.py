@@ -54,6 +54,7 @@ from accord.merging.permuting.traced import traced_groups
 from accord.merging.permuting.transformer import transformer_groups
 from accord.merging.permuting.unit_activations import unit_activations
 from accord.merging.permuting.weight_matching import WeightMatching
+from accord.merging.ram import RAM
 from accord.merging.recipe import Job, Recipe, RecipePlan, begin_job, merge_recipe, plan_recipe, read_recipes
 from accord.merging.reg_mean import RegMean
 from accord.merging.relative_representation import RelativeRepresentation, relative, stitch
@@ -75,6 +76,7 @@ __all__ = [
     "DOGE",
     "EMR",
     "PCB",
+    "RAM",
     "SCE",
     "SLERP",
     "TIES",

@@ -45,7 +45,7 @@ class ArceeFusion(MergingMethod):
         cost="3 passes",
     )
     most: ClassVar[int | None] = 1
-    by_rows: ClassVar[bool] = True
+    by_rows = True
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
         return Quantiles([int(share * (elements - 1)) for share in (0.25, 0.5, 0.75)], importance)

@@ -16,6 +16,7 @@ from accord.merging.accumulate import Chain, Known
 from accord.merging.block import Block
 from accord.merging.gathering import Merge, check_merge, gather
 from accord.merging.merging_method import MergingMethod, per_model
+from accord.merging.restoring import stretches, with_sizes
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
 from accord.merging.ties import all_magnitudes, check_densities, magnitudes
@@ -39,6 +40,8 @@ class Breadcrumbs(MergingMethod):
             breadcrumbs_ties); or ``"ties_sum"``, their sum.
         scale: factor of the merged task vector.
         weights: factor of each task vector, before any election. 1 when left out.
+        rescale: enlarge what is kept of each task vector to the sum of magnitudes it had, over each tensor, or over
+            the model where that is ranked (mergekit's option; not in the paper). One pass more.
 
     The defaults are where the authors' search starts. Entries as large as the largest or smallest kept one are kept,
     too. One model at density 1, gamma 0 and scale 1 comes back.
@@ -54,7 +57,7 @@ class Breadcrumbs(MergingMethod):
         needs="parameters",
         cost="2 passes and a sample",
     )
-    by_rows: ClassVar[bool] = True
+    by_rows = True
 
     stacks: ClassVar[int] = 2
 
@@ -66,6 +69,7 @@ class Breadcrumbs(MergingMethod):
         merge: Merge = "linear",
         scale: float = 0.2,
         weights: Sequence[float] | float | None = None,
+        rescale: bool = False,
     ) -> None:
         check_densities(density)
         for each in [gamma] if isinstance(gamma, int | float) else gamma:
@@ -80,22 +84,35 @@ class Breadcrumbs(MergingMethod):
         self.merge: Merge = merge
         self.scale = scale
         self.weights = weights
+        self.rescale = rescale
         self.scope = "model" if trim == "model" else "tensor"
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
+        bounds = self._bounds(models, elements)
+        if not self.rescale:
+            return bounds
+        return with_sizes(Known(None) if bounds is None else bounds, self._trimmed)
+
+    def _bounds(self, models: int, elements: int) -> Survey | None:
         pairs = self._ranks(models, elements)
         ranks = sorted({rank for pair in pairs for rank in pair if rank is not None and rank < elements})
         if self.trim == "row" or not ranks:
             return None
         places = [[None if rank not in ranks else ranks.index(rank) for rank in pair] for pair in pairs]
-        return Chain(Known(places), lambda _: Thresholds(models, elements, ranks, all_magnitudes))
+        thresholds = Thresholds(models, elements, ranks, all_magnitudes)
+        return Chain(Known(places), lambda _: thresholds, later_bytes=thresholds.bytes)
 
     def combine(self, block: Block, found: Any) -> Tensor:
+        bounds, sizes = found if self.rescale else (found, None)
         weights = per_model(self.weights, block.count, 1.0, "weights")
-        trim = self._trimmed_rows if self.trim == "row" else _trimmed
-        for index, weight in enumerate(weights):
-            trim(block, index, found).mul_(weight)
+        more = [1.0] * block.count if sizes is None else stretches(sizes)
+        for delta, weight, stretch in zip(self._trimmed(block, bounds), weights, more, strict=True):
+            delta.mul_(weight * stretch)
         return gather(block, block.stack(), self.merge, weights).mul_(self.scale).add_(block.base())
+
+    def _trimmed(self, block: Block, bounds: Any) -> Sequence[Tensor]:
+        trim = self._trimmed_rows if self.trim == "row" else _trimmed
+        return [trim(block, index, bounds) for index in range(block.count)]
 
     def _trimmed_rows(self, block: Block, index: int, found: Any) -> Tensor:
         row = block.shape[-1] if block.shape else 1

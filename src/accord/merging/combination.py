@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,28 +33,35 @@ class Combination(MergingMethod):
         """Return ``[1 + n]`` coefficients: the base's, 0 where there is none, then the models'."""
 
     def combine(self, block: Block, found: Any) -> Tensor:
-        merged = block.buffer("merged")
-        # A coefficient of 0 leaves its checkpoint out, infinities and all.
-        used = block.once("used", lambda: self._used(block, found))
-        if not used:
-            return merged.zero_()
-        for place, (index, weight, factor) in enumerate(used):
-            values = block.base() if index < 0 else block.model(index)
-            if place:
-                merged.add_(values, alpha=weight)
-            else:
-                torch.mul(values, factor, out=merged)
-        return merged
+        return weigh(block, lambda: self.coefficients(block.count, block.has_base, found))
 
-    def _used(self, block: Block, found: Any) -> list[tuple[int, float, Tensor]]:
-        """Return place, -1 for the base, and coefficient of what has one; as a tensor, too, which multiplies faster."""
-        own, *others = self.coefficients(block.count, block.has_base, found)
-        dtype = block.buffer("merged").dtype
-        return [
-            (place, weight, torch.tensor(weight, dtype=dtype))
-            for place, weight in enumerate([own, *others], -1)
-            if weight
-        ]
+
+def weigh(block: Block, coefficients: Callable[[], Sequence[float]]) -> Tensor:
+    """Return the weighted sum ``[length]`` of a block's checkpoints, in a buffer.
+
+    Args:
+        block: of a tensor.
+        coefficients: returns those of the tensor, ``[1 + n]``: the base's, then the models'. Called once.
+    """
+    merged = block.buffer("merged")
+    # A coefficient of 0 leaves its checkpoint out, infinities and all.
+    used = block.once("used", lambda: _used(coefficients(), merged.dtype))
+    if not used:
+        return merged.zero_()
+    for place, (index, weight, factor) in enumerate(used):
+        values = block.base() if index < 0 else block.model(index)
+        if place:
+            merged.add_(values, alpha=weight)
+        else:
+            torch.mul(values, factor, out=merged)
+    return merged
+
+
+def _used(coefficients: Sequence[float], dtype: torch.dtype) -> list[tuple[int, float, Tensor]]:
+    """Return place, -1 for the base, and coefficient of what has one; as a tensor, too, which multiplies faster."""
+    return [
+        (place, weight, torch.tensor(weight, dtype=dtype)) for place, weight in enumerate(coefficients, -1) if weight
+    ]
 
 
 class GramianSurvey(Survey):

@@ -58,7 +58,7 @@ class DELLA(MergingMethod):
         needs="parameters",
         cost="1 pass, rows sorted",
     )
-    by_rows: ClassVar[bool] = True
+    by_rows = True
 
     stacks: ClassVar[int] = 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def _survey_bytes(entry: Entry, elements: int, scope: str) -> int:
     if survey is None:
         return 0
     sample = elements // survey.stride * entry.arithmetic.itemsize * (1 + len(entry.models))
-    return survey.bytes + (sample if survey.stride > 1 else 0)
+    columns = survey.column_bytes * math.prod(entry.shape[1:])
+    return survey.bytes + columns + (sample if survey.stride > 1 else 0)
 
 
 def threads_within(entries: Sequence[Entry], threads: int, limit: int) -> tuple[int, int]:

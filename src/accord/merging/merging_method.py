@@ -42,9 +42,9 @@ class MergingMethod(ABC):
     fewest: ClassVar[int] = 1
     most: ClassVar[int | None] = None
     counts_base: ClassVar[bool] = False
-    by_rows: ClassVar[bool] = False
     stacks: ClassVar[int] = 0
     scope: Literal["tensor", "model"] = "tensor"
+    by_rows: bool = False
 
     @abstractmethod
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:

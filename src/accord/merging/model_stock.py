@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from torch import Tensor
 
-from accord.merging.combination import Array, Combination, GramianSurvey
+from accord.merging.block import Block
+from accord.merging.combination import Array, GramianSurvey, weigh
+from accord.merging.merging_method import MergingMethod
+from accord.merging.strips import check_by, row_gramians, weigh_strips
 from accord.merging.survey import Survey
 from accord.method import Method
 
 
-class ModelStock(Combination):
+class ModelStock(MergingMethod):
     """Interpolate between the base and the mean of the models: ``t mean_i model_i + (1 - t) base``, for each tensor.
 
     ``t = n cos / (1 + (n - 1) cos)`` with ``cos`` the mean cosine between two task vectors of that tensor: the point
     nearest to the centre of the fine-tuned solutions if these lie on a thin shell around it. Two models suffice.
 
-    Cost: two passes, the first with ``n (n - 1) / 2`` inner products per tensor. A model that equals the base in a
-    tensor has no angle there, and counts as a right one. A negative mean cosine gives the base (``t = 0``): the formula
-    would lead away from the models.
+    Cost: two passes, the first with ``n (n - 1) / 2`` inner products per tensor; by row one pass. A model that equals
+    the base in a tensor has no angle there, and counts as a right one. A negative mean cosine gives the base
+    (``t = 0``): the formula would lead away from the models.
+
+    Args:
+        by: one ``t`` for each ``"tensor"``, as the paper has it; or for each ``"row"``, a run along the last dimension
+            (mergekit's ``filter_wise``).
 
     Source: Jang, Yun and Han, Model Stock: All we need is just a few fine-tuned models, 2024.
     """
@@ -35,19 +42,29 @@ class ModelStock(Combination):
     )
     fewest: ClassVar[int] = 2
 
+    def __init__(self, by: Literal["tensor", "row"] = "tensor") -> None:
+        check_by(by, "tensor", "row")
+        self.by: Literal["tensor", "row"] = by
+        self.by_rows = by == "row"
+
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
-        return GramianSurvey(models, "deltas")
+        return None if self.by == "row" else GramianSurvey(models, "deltas")
 
-    def coefficients(self, models: int, based: bool, gramian: Array | None) -> Sequence[float]:
-        share = 0.0 if gramian is None else ratio(gramian)
-        return [1.0 - share, *[share / models] * models]
+    def combine(self, block: Block, found: Any) -> Tensor:
+        models = block.count
+        if self.by == "row":
+            shares = ratios(row_gramians(block))[:, None] / models
+            return weigh_strips(block, np.repeat(shares, models, axis=1), "row")
+        share = 0.0 if found is None else float(ratios(found))
+        return weigh(block, lambda: [1.0 - share, *[share / models] * models])
 
 
-def ratio(gramian: Array) -> float:
-    """Return ``t`` in [0, 1] from the Gramian ``[n, n]`` of the task vectors."""
-    models = len(gramian)
-    lengths = np.sqrt(np.diag(gramian))
-    sizes = np.outer(lengths, lengths)
-    cosines = np.divide(gramian, sizes, out=np.zeros_like(gramian), where=(sizes > 0) & (sizes < np.inf))
-    cosine = float(np.clip((cosines.sum() - np.trace(cosines)) / (models * (models - 1)), 0.0, 1.0))
+def ratios(gramians: Array) -> Array:
+    """Return ``t`` in [0, 1], ``[...]``, from Gramians of task vectors, ``[..., n, n]``."""
+    models = gramians.shape[-1]
+    lengths = np.sqrt(np.diagonal(gramians, axis1=-2, axis2=-1))
+    sizes = lengths[..., :, None] * lengths[..., None, :]
+    cosines = np.divide(gramians, sizes, out=np.zeros_like(gramians), where=(sizes > 0) & (sizes < np.inf))
+    pairs = cosines.sum((-2, -1)) - np.trace(cosines, axis1=-2, axis2=-1)
+    cosine = np.clip(pairs / (models * (models - 1)), 0.0, 1.0)
     return models * cosine / (1.0 + (models - 1) * cosine)

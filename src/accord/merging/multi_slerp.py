@@ -25,10 +25,12 @@ class MultiSLERP(Combination):
     Cost: two passes, the first with ``n (n + 1) / 2`` inner products per tensor.
 
     Args:
-        weights: one for each model; equal ones when left out. They are divided by their sum.
+        weights: one for each model; equal ones when left out. Their sum is not 0.
         tangent: ``"logarithm"`` keeps angles, so that nothing is left to be gained for two models. With
             ``"projection"``, the straight projection that mergekit takes, the mean in the tangent space is 0 by
             construction, and the result is the normalised weighted mean.
+        normalise: whether the result is as long as the mean. Without it the direction is the same, and the length is
+            the mean's times the magnitude of the weights' sum.
 
     A tensor of zeros has no direction; directions that cancel out give the weighted mean of the tensors.
 
@@ -50,11 +52,13 @@ class MultiSLERP(Combination):
         self,
         weights: Sequence[float] | float | None = None,
         tangent: Literal["logarithm", "projection"] = "logarithm",
+        normalise: bool = True,
     ) -> None:
         if tangent not in ("logarithm", "projection"):
             raise ConfigurationError(f"tangent is 'logarithm' or 'projection'; got {tangent!r}")
         self.weights = weights
         self.tangent: Literal["logarithm", "projection"] = tangent
+        self.normalise = normalise
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
         return None if models == 1 else GramianSurvey(models, "deltas" if based else "models")
@@ -63,6 +67,9 @@ class MultiSLERP(Combination):
         weights = shares(self.weights, models)
         if gramian is not None:
             weights = spherical_mean(gramian, weights, 1 if self.tangent == "logarithm" else 0).tolist()
+        if not self.normalise:
+            length = abs(sum(per_model(self.weights, models, 1.0, "weights")))
+            weights = [length * weight for weight in weights]
         return [1.0 - float(np.sum(weights)) if based else 0.0, *weights]
 
 

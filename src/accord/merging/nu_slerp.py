@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+import math
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
 
 from accord.errors import ConfigurationError
-from accord.merging.combination import Array, Combination, GramianSurvey
-from accord.merging.slerp import arc
+from accord.merging.arcs import arcs
+from accord.merging.block import Block
+from accord.merging.combination import Array, GramianSurvey, weigh
+from accord.merging.merging_method import MergingMethod
+from accord.merging.strips import By, ColumnGramians, check_by, row_gramians, weigh_strips
 from accord.merging.survey import Survey
 from accord.method import Method
 
 
-class NuSLERP(Combination):
+class NuSLERP(MergingMethod):
     """Move from one model to another along the arc between them; with a base, along that between their task vectors.
 
     ``base + sin((1 - t) omega) / sin(omega) d_1 + sin(t omega) / sin(omega) d_2`` with ``omega`` the angle between the
-    flattened task vectors of a tensor. Straight where these are almost parallel or opposed, or one is zero. Takes two
-    models besides the base. Cost: two passes.
+    flattened task vectors of a tensor, or of a row or column. Straight where these are almost parallel or opposed
+    (absolute cosine above 0.9995), or one is zero or not finite. Takes two models besides the base.
+
+    Cost: two passes, by row one.
 
     Args:
-        t: 0 is the first model and 1 the second; mergekit's ``weight_2 / (weight_1 + weight_2)``.
+        t: 0 is the first model and 1 the second, both bit for bit; mergekit's ``weight_2 / (weight_1 + weight_2)``.
+            Below 0 and above 1 the arc goes on.
+        by: one angle for each ``"tensor"``; for each ``"row"``, a run along the last dimension, which in a linear
+            layer holds what leads to one output; or for each ``"column"``, a run along the first, which holds what
+            leaves one input. mergekit's ``nuslerp_flatten: false`` is by row, and with ``nuslerp_row_wise: true`` by
+            column: its code and its documentation call them the other way round, and models were merged by the code.
 
     Source: Shoemake, Animating rotation with quaternion curves, 1985; on task vectors as in mergekit's nuslerp.
     """
@@ -37,14 +49,25 @@ class NuSLERP(Combination):
     fewest: ClassVar[int] = 2
     most: ClassVar[int | None] = 2
 
-    def __init__(self, t: float = 0.5) -> None:
-        if not 0.0 <= t <= 1.0:
-            raise ConfigurationError(f"t must be between 0 (the first model) and 1 (the second); got {t}")
+    def __init__(self, t: float = 0.5, by: By = "tensor") -> None:
+        if not math.isfinite(t):
+            raise ConfigurationError(f"t is a number, 0 for the first model and 1 for the second; got {t}")
+        check_by(by, "tensor", "row", "column")
         self.t = t
+        self.by: By = by
+        self.by_rows = by == "row"
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
-        return None if self.t in (0.0, 1.0) else GramianSurvey(models, "deltas" if based else "models")
+        if self.t in (0.0, 1.0) or self.by == "row":
+            return None
+        return ColumnGramians(models) if self.by == "column" else GramianSurvey(models, "deltas" if based else "models")
 
-    def coefficients(self, models: int, based: bool, gramian: Array | None) -> Sequence[float]:
-        first, second = (1.0 - self.t, self.t) if gramian is None else arc(gramian, self.t)
+    def combine(self, block: Block, found: Any) -> Tensor:
+        if self.by == "tensor" or self.t in (0.0, 1.0):
+            return weigh(block, lambda: self._coefficients(block.has_base, found))
+        gramians = row_gramians(block) if self.by == "row" else found
+        return weigh_strips(block, arcs(gramians, self.t), self.by)
+
+    def _coefficients(self, based: bool, gramian: Array | None) -> list[float]:
+        first, second = (1.0 - self.t, self.t) if gramian is None else arcs(gramian, self.t).tolist()
         return [1.0 - first - second if based else 0.0, first, second]

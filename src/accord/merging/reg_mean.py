@@ -44,7 +44,7 @@ class RegMean(MergingMethod):
         cost="1 pass and O(in^3) per layer, and a forward per sample before",
     )
     base: ClassVar[Literal["needed", "optional", "unused"]] = "unused"
-    by_rows: ClassVar[bool] = True
+    by_rows = True
 
     def __init__(self, statistics: Sequence[Statistics | Mapping[str, Tensor]], alpha: float = 0.9) -> None:
         if not 0 <= alpha <= 1:

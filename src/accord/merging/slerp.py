@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from accord.errors import ConfigurationError
+from accord.merging.arcs import arcs
 from accord.merging.combination import Array, Combination, GramianSurvey
 from accord.merging.survey import Survey
 from accord.method import Method
-
-# Beyond this cosine an arc and its chord are the same to within a ten-thousandth, and the sine divides badly.
-STRAIGHT = 0.9995
 
 
 class SLERP(Combination):
@@ -25,7 +23,7 @@ class SLERP(Combination):
     Takes two models; or a base, which is then the first end, and one model. Cost: two passes, the first for angles.
 
     Args:
-        t: 0 is the first end and 1 the second, both bit for bit.
+        t: 0 is the first end and 1 the second, both bit for bit. Below 0 and above 1 the arc goes on.
 
     Source: Shoemake, Animating rotation with quaternion curves, 1985; on whole tensors as in mergekit.
     """
@@ -44,23 +42,13 @@ class SLERP(Combination):
     counts_base: ClassVar[bool] = True
 
     def __init__(self, t: float = 0.5) -> None:
-        if not 0.0 <= t <= 1.0:
-            raise ConfigurationError(f"t must be between 0 (the first end) and 1 (the second); got {t}")
+        if not math.isfinite(t):
+            raise ConfigurationError(f"t is a number, 0 for the first end and 1 for the second; got {t}")
         self.t = t
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
         return None if self.t in (0.0, 1.0) else GramianSurvey(models, "all" if based else "models")
 
     def coefficients(self, models: int, based: bool, gramian: Array | None) -> Sequence[float]:
-        first, second = (1.0 - self.t, self.t) if gramian is None else arc(gramian, self.t)
+        first, second = (1.0 - self.t, self.t) if gramian is None else arcs(gramian, self.t).tolist()
         return [first, second] if based else [0.0, first, second]
-
-
-def arc(gramian: Array, t: float) -> tuple[float, float]:
-    """Return the two coefficients of spherical interpolation from the Gramian ``[2, 2]`` of the ends."""
-    lengths = math.sqrt(float(gramian[0, 0]) * float(gramian[1, 1]))
-    cosine = float(gramian[0, 1]) / lengths if 0.0 < lengths < math.inf else 1.0
-    if not abs(cosine) <= STRAIGHT:
-        return 1.0 - t, t
-    angle = math.acos(cosine)
-    return math.sin((1.0 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)

@@ -26,12 +26,14 @@ class Survey(ABC):
         stride: the next pass looks at one run of elements in ``stride`` runs; 1 is everything.
         finished: no further pass is wanted.
         bytes: an upper bound of what its parts hold together, in bytes.
+        column_bytes: what they hold besides for each place of a tensor's dimensions after the first.
         found: what :meth:`accord.merging.MergingMethod.combine` is then given.
     """
 
     stride: int = 1
     finished: bool = False
     bytes: int = 0
+    column_bytes: int = 0
     found: Any = None
 
     @abstractmethod

@@ -14,6 +14,7 @@ from accord.errors import ConfigurationError
 from accord.merging.block import Block
 from accord.merging.election import How, elect
 from accord.merging.merging_method import MergingMethod, per_model
+from accord.merging.restoring import stretches, with_sizes
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
 from accord.method import Method
@@ -38,6 +39,8 @@ class TIES(MergingMethod):
         weights: factor of each task vector before the election; the mean is then a weighted one. 1 when left out.
         draw: the sign of an entry whose sum is exactly 0. By the paper's formula none, and the entry stays as in the
             base; mergekit elects ``"positive"``. The authors' code takes the sign of most entries of the model.
+        rescale: enlarge what is kept of each task vector to the sum of magnitudes it had, over what was ranked
+            together (mergekit's option; not in the paper). One pass more.
 
     One model at density 1 and scale 1 comes back. Where an infinity is the same in base and model nothing changes.
 
@@ -63,6 +66,7 @@ class TIES(MergingMethod):
         scale: float = 1.0,
         weights: Sequence[float] | float | None = None,
         draw: Literal["none", "positive"] = "none",
+        rescale: bool = False,
     ) -> None:
         check_densities(density)
         self.density = density
@@ -71,37 +75,50 @@ class TIES(MergingMethod):
         self.scale = scale
         self.weights = weights
         self.draw = draw
+        self.rescale = rescale
         self.scope = trim
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
         densities = per_model(self.density, models, 1.0, "density")
         if min(densities) == 1.0:
             return None
-        return Thresholds(
-            models, elements, [top(density, elements) for density in dict.fromkeys(densities)], all_magnitudes
-        )
+        ranks = [top(density, elements) for density in dict.fromkeys(densities)]
+        thresholds = Thresholds(models, elements, ranks, all_magnitudes)
+        return with_sizes(thresholds, self._trimmed) if self.rescale else thresholds
 
     def combine(self, block: Block, found: Any) -> Tensor:
-        weights, least, factor = block.once("factors", lambda: self._factors(block.count, found))
+        weights, least, factors, factor = block.once("factors", lambda: self._factors(block.count, found))
         deltas = block.deltas()
-        for delta, weight, bound in zip(deltas.rows, weights, least, strict=True):
+        for delta, more, bound in zip(deltas.rows, factors, least, strict=True):
             _trim(delta, bound)
-            if weight != 1.0:
-                delta.mul_(weight)
+            if more != 1.0:
+                delta.mul_(more)
         merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0)
         return torch.add(block.base(), merged, alpha=factor, out=merged)
 
-    def _factors(self, models: int, found: Any) -> tuple[list[float], list[float], float]:
-        """Return weights, the least magnitudes that are kept, and the factor of the merged task vector.
+    def _factors(self, models: int, found: Any) -> tuple[list[float], list[float], list[float], float]:
+        """Return weights, the least magnitudes that are kept, factors of what is kept, and that of the merged vector.
 
         Weights are in units of the first one, on which the mean does not depend, and then mostly 1.
         """
+        bounds, sizes = found if self.rescale and found is not None else (found, None)
         weights = per_model(self.weights, models, 1.0, "weights")
+        unit = weights[0] if weights[0] > 0 else 1.0
+        weights = [weight / unit for weight in weights]
+        more = [1.0] * models if sizes is None else stretches(sizes)
+        factors = [weight * stretch for weight, stretch in zip(weights, more, strict=True)]
+        return weights, self._least(models, bounds), factors, self.scale * (1.0 if self.merge == "mean" else unit)
+
+    def _least(self, models: int, bounds: Any) -> list[float]:
         densities = per_model(self.density, models, 1.0, "density")
         ranks = list(dict.fromkeys(densities))
-        least = [0.0 if found is None else found[i][ranks.index(density)] for i, density in enumerate(densities)]
-        unit = weights[0] if weights[0] > 0 else 1.0
-        return [weight / unit for weight in weights], least, self.scale if self.merge == "mean" else self.scale * unit
+        return [0.0 if bounds is None else bounds[i][ranks.index(density)] for i, density in enumerate(densities)]
+
+    def _trimmed(self, block: Block, bounds: Any) -> Sequence[Tensor]:
+        deltas = block.deltas().rows
+        for delta, bound in zip(deltas, self._least(block.count, bounds), strict=True):
+            _trim(delta, bound)
+        return deltas
 
 
 def _trim(delta: Tensor, least: float) -> None:

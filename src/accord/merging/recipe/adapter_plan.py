@@ -86,7 +86,8 @@ def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path) -> AdapterPla
 def _method(recipe: Recipe, sources: Sequence[Source]) -> tuple[MergingMethod, list[str]]:
     dialect = find_dialect(recipe.method)
     scopes: list[Mapping[str, Any]] = [*(source.parameters for source in sources), recipe.parameters]
-    notes = meaningless(recipe.method, [name for scope in scopes for name in scope])
+    at_models = [name for source in sources for name in source.parameters]
+    notes = meaningless(recipe.method, list(recipe.parameters), at_models)
     if own_options(recipe.method) is not None:
         shared: dict[str, Any] = dict(recipe.parameters)
         return dialect.make(Values(shared, [dict(s.parameters) for s in sources], recipe.seed)), notes

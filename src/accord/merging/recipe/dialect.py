@@ -50,6 +50,7 @@ def _general(normalise: bool, rescale: bool, *more: Option) -> tuple[Option, ...
 WEIGHT = Option("weight", each=True)
 GAMMA = Option("gamma", "number", 0.01, each=True)
 EPSILON = Option("epsilon", "number", 0.15, each=True)
+CHANGED = Option("epsilon", "number", 1e-5)
 EQUALS = "entries as large as the smallest kept one are kept, too"
 DROPS = "survivors are divided by the density, mergekit restores each tensor's sum of magnitudes; other random masks"
 
@@ -93,7 +94,13 @@ DIALECTS: dict[str, Dialect] = {
         translate.model_stock,
         notes="opposed models leave the base as it is",
     ),
-    "sce": Dialect((Option("select_topk", "number", 1.0),), translate.sce, notes=EQUALS),
+    "sce": Dialect(
+        (Option("select_topk", "number", 1.0),),
+        translate.sce,
+        notes=f"the share is one of all entries and not of those that differ between models; {EQUALS}",
+    ),
+    "ram": Dialect((CHANGED,), translate.ram),
+    "ramplus_tl": Dialect((Option("r", "number", 0.1), Option("alpha", "number", 0.2), CHANGED), translate.ramplus_tl),
     "arcee_fusion": Dialect((), translate.arcee_fusion, notes="quartiles are exact and divergences in float64"),
     "nearswap": Dialect((Option("t"),), translate.near_swap),
     "passthrough": Dialect((Option("scale", "number", None, each=True),), translate.passthrough, "input"),
@@ -102,8 +109,6 @@ DIALECTS: dict[str, Dialect] = {
 # Parameters that say how mergekit computes, which decides nothing here.
 MEANINGLESS = {"int8_mask": "masks take no memory to speak of", "eps": "no division here needs it"}
 KNOWN = frozenset(option.name for dialect in DIALECTS.values() for option in dialect.options) | set(MEANINGLESS)
-# mergekit's defaults differ between methods, so that many files set some which their method does not have.
-ABSENT = ("ram", "ramplus_tl")
 
 
 def find_dialect(name: str) -> Dialect:
@@ -114,8 +119,6 @@ def find_dialect(name: str) -> Dialect:
     """
     if (found := DIALECTS.get(name)) is not None:
         return found
-    if name in ABSENT:
-        raise ConfigurationError(f"merge_method {name} of mergekit is not among Accord's methods")
     own = _mergers()
     if name.startswith(PREFIX) or name in own:
         return _own(find(name.removeprefix(PREFIX), "merging"))
@@ -148,8 +151,13 @@ def own_options(name: str) -> tuple[str, ...] | None:
     return tuple(inspect.signature(find(name.removeprefix(PREFIX), "merging")).parameters)
 
 
-def meaningless(name: str, given: Sequence[str]) -> list[str]:
+def meaningless(name: str, around: Sequence[str], at_models: Sequence[str]) -> list[str]:
     """Return a sentence for every parameter that a recipe sets and that decides nothing.
+
+    Args:
+        name: of the method.
+        around: parameters of the recipe and its slices.
+        at_models: parameters that stand at single models.
 
     Raises:
         ConfigurationError: a parameter that no method has.
@@ -157,8 +165,15 @@ def meaningless(name: str, given: Sequence[str]) -> list[str]:
     dialect = find_dialect(name)
     own = own_options(name)
     options = [option.name for option in dialect.options] if own is None else list(own)
-    said = []
-    for parameter in dict.fromkeys(given):
+    # mergekit's defaults differ between methods, so that many files set some which their method does not have.
+    shared = {option.name for option in dialect.options if not option.each} - set(MEANINGLESS)
+    said = [
+        f"{parameter} at a model decides nothing: {name} has one for all, which stands under the recipe's or a slice's "
+        "parameters"
+        for parameter in dict.fromkeys(at_models)
+        if parameter in shared
+    ]
+    for parameter in dict.fromkeys([*around, *at_models]):
         if parameter in options and parameter not in MEANINGLESS:
             continue
         if parameter in MEANINGLESS:

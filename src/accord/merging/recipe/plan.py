@@ -123,9 +123,13 @@ def plan_recipe(
 
 
 def _said(recipe: Recipe, dialect: Dialect) -> list[str]:
-    scopes = [recipe.parameters, *(part.parameters for part in recipe.slices)]
-    scopes += [source.parameters for part in recipe.slices for source in part.sources]
-    notes = meaningless(recipe.method, [name for scope in scopes for name in scope])
+    around = [recipe.parameters, *(part.parameters for part in recipe.slices)]
+    at_models = [source.parameters for part in recipe.slices for source in part.sources]
+    notes = meaningless(
+        recipe.method, [name for scope in around for name in scope], [name for scope in at_models for name in scope]
+    )
+    if any(part.residual_weight is not None for part in recipe.slices):
+        notes.append("residual_weight decides nothing, as in mergekit: scale o_proj and down_proj by filters instead")
     return notes + ([f"unlike mergekit's {recipe.method}: {dialect.notes}"] if dialect.notes else [])
 
 

@@ -153,10 +153,6 @@ def _slices(value: Any) -> tuple[Slice, ...]:
     for place, item in enumerate(_list(value, "slices")):
         where = f"slices[{place}]"
         entry = _mapping(item, where, ("sources", "base_model", "parameters", "residual_weight"))
-        if entry.get("residual_weight") is not None:
-            raise ConfigurationError(
-                f"{where}: residual_weight is not supported; scale o_proj and down_proj by filters"
-            )
         base = entry.get("base_model")
         slices.append(
             Slice(
@@ -166,6 +162,7 @@ def _slices(value: Any) -> tuple[Slice, ...]:
                 ),
                 None if base is None else parse_reference(base, where),
                 _parameters(entry, where),
+                entry.get("residual_weight"),
             )
         )
     return tuple(slices)

@@ -32,11 +32,13 @@ class Slice:
         sources: as many layers of each.
         base: other than the recipe's.
         parameters: that hold for these layers.
+        residual_weight: a key of old recipes, which decides nothing.
     """
 
     sources: tuple[Source, ...]
     base: Reference | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    residual_weight: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,4 +27,9 @@ TEMPLATES: dict[str, str] = {
         "[INST] {{ message['content'] }} [/INST]{% else %}{{ message['content'] }}{{ eos_token }}{% endif %}"
         "{% endfor %}"
     ),
+    "exaone": (
+        "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}[|system|][|endofturn|]\n"
+        "{% endif %}[|{{ message['role'] }}|]{{ message['content'] }}{% if message['role'] == 'user' %}\n"
+        "{% else %}[|endofturn|]\n{% endif %}{% endfor %}" + _GENERATE + "[|assistant|]{% endif %}"
+    ),
 }

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from accord.errors import ConfigurationError
 from accord.merging.merging_method import MergingMethod
 from accord.registry import build
 
@@ -44,9 +43,14 @@ def _scaled(values: Values) -> list[float]:
     return [values.shared["lambda"] * weight / (total if abs(total) >= 1e-8 else 1.0) for weight in weights]
 
 
-def _no_rescale(values: Values, name: str) -> None:
-    if values.shared["rescale"]:
-        raise ConfigurationError(f"{name} rescales nothing here; leave rescale out, or use dare_ties or della")
+def _kept(values: Values, weights: list[float]) -> tuple[list[float], list[float]]:
+    """Return densities and weights; a model of which nothing is kept, as gradients down to 0 have it, has no weight."""
+    densities = values.each_of("density")
+    none = [density == 0.0 for density in densities]
+    return (
+        [1.0 if drop else density for density, drop in zip(densities, none, strict=True)],
+        [0.0 if drop else weight for weight, drop in zip(weights, none, strict=True)],
+    )
 
 
 def linear(values: Values) -> MergingMethod:
@@ -56,21 +60,21 @@ def linear(values: Values) -> MergingMethod:
 
 def task_arithmetic(values: Values) -> MergingMethod:
     """Task vectors, added up."""
-    _no_rescale(values, "task_arithmetic")
     return _method("task_arithmetic", scale=_scaled(values))
 
 
 def ties(values: Values) -> MergingMethod:
     """Trimming by tensor, and an election in which ties are positive."""
-    _no_rescale(values, "ties")
+    densities, weights = _kept(values, values.each_of("weight"))
     return _method(
         "ties",
-        density=values.each_of("density"),
+        density=densities,
         trim="tensor",
         merge="mean" if values.shared["normalize"] else "sum",
         scale=values.shared["lambda"],
-        weights=values.each_of("weight"),
+        weights=weights,
         draw="positive",
+        rescale=values.shared["rescale"],
     )
 
 
@@ -78,8 +82,9 @@ def dare(elect: bool) -> Make:
     """Drop and rescale, then a sum or an election."""
 
     def make(values: Values) -> MergingMethod:
-        options = {"density": values.each_of("density"), "rescale": values.shared["rescale"], "seed": values.seed}
-        return _method("dare", **options, **_agreement(values, elect))
+        densities, agreement = _agreement(values, elect)
+        options = {"density": densities, "rescale": values.shared["rescale"], "seed": values.seed}
+        return _method("dare", **options, **agreement)
 
     return make
 
@@ -88,12 +93,12 @@ def della(elect: bool) -> Make:
     """Drop by magnitude and rescale, then a sum or an election."""
 
     def make(values: Values) -> MergingMethod:
-        densities = values.each_of("density")
+        densities, agreement = _agreement(values, elect)
         # At density 1 nothing is dropped, whatever epsilon is.
         spreads = [0.0 if d >= 1.0 else e for d, e in zip(densities, values.each_of("epsilon"), strict=True)]
         options: dict[str, Any] = {"density": densities, "epsilon": spreads}
         options |= {"rescale": values.shared["rescale"], "seed": values.seed}
-        return _method("della", **options, **_agreement(values, elect))
+        return _method("della", **options, **agreement)
 
     return make
 
@@ -102,20 +107,23 @@ def breadcrumbs(elect: bool) -> Make:
     """Both ends cut off, then a sum or an election."""
 
     def make(values: Values) -> MergingMethod:
-        _no_rescale(values, "breadcrumbs")
-        densities = values.each_of("density")
+        densities, agreement = _agreement(values, elect)
         # mergekit keeps the density and gives up outliers for it.
         gammas = [min(gamma, 1.0 - density) for gamma, density in zip(values.each_of("gamma"), densities, strict=True)]
-        return _method("breadcrumbs", density=densities, gamma=gammas, trim="tensor", **_agreement(values, elect))
+        options = {"density": densities, "gamma": gammas, "rescale": values.shared["rescale"]}
+        return _method("breadcrumbs", trim="tensor", **options, **agreement)
 
     return make
 
 
-def _agreement(values: Values, elect: bool) -> dict[str, Any]:
+def _agreement(values: Values, elect: bool) -> tuple[list[float], dict[str, Any]]:
+    """Return densities, and how task vectors are put together."""
     if not elect:
-        return {"merge": "linear", "scale": 1.0, "weights": _scaled(values)}
+        densities, weights = _kept(values, _scaled(values))
+        return densities, {"merge": "linear", "scale": 1.0, "weights": weights}
+    densities, weights = _kept(values, values.each_of("weight"))
     merge = "ties" if values.shared["normalize"] else "ties_sum"
-    return {"merge": merge, "scale": values.shared["lambda"], "weights": values.each_of("weight")}
+    return densities, {"merge": merge, "scale": values.shared["lambda"], "weights": weights}
 
 
 def slerp(values: Values) -> MergingMethod:
@@ -125,18 +133,17 @@ def slerp(values: Values) -> MergingMethod:
 
 def nuslerp(values: Values) -> MergingMethod:
     """The arc between two models or task vectors."""
-    if not values.shared["nuslerp_flatten"]:
-        raise ConfigurationError("nuslerp interpolates whole tensors here; leave nuslerp_flatten out")
     first, second = values.each_of("weight")
     total = first + second
-    return _method("nu_slerp", t=0.5 if abs(total) < 1e-6 else second / total)
+    # What is called row-wise runs along the first dimension in mergekit's code, with which models were merged.
+    by = "tensor" if values.shared["nuslerp_flatten"] else "column" if values.shared["nuslerp_row_wise"] else "row"
+    return _method("nu_slerp", t=0.5 if abs(total) < 1e-6 else second / total, by=by)
 
 
 def multislerp(values: Values) -> MergingMethod:
     """The mean on the sphere, in one step."""
-    if not values.shared["normalize_weights"]:
-        raise ConfigurationError("multislerp divides weights by their sum; leave normalize_weights out")
-    return _method("multi_slerp", weights=values.each_of("weight"), tangent="projection")
+    options = {"weights": values.each_of("weight"), "normalise": values.shared["normalize_weights"]}
+    return _method("multi_slerp", tangent="projection", **options)
 
 
 def karcher(_: Values) -> MergingMethod:
@@ -152,14 +159,23 @@ def passthrough(values: Values) -> MergingMethod:
 
 def model_stock(values: Values) -> MergingMethod:
     """Interpolation by the angle between models."""
-    if values.shared["filter_wise"]:
-        raise ConfigurationError("model_stock takes one angle for each tensor here; leave filter_wise out")
-    return _method("model_stock")
+    return _method("model_stock", by="row" if values.shared["filter_wise"] else "tensor")
 
 
 def sce(values: Values) -> MergingMethod:
     """Select, calculate, erase."""
     return _method("sce", density=values.shared["select_topk"])
+
+
+def ram(values: Values) -> MergingMethod:
+    """Shared changes averaged, others kept."""
+    return _method("ram", threshold=values.shared["epsilon"])
+
+
+def ramplus_tl(values: Values) -> MergingMethod:
+    """The same, with what is a model's own enlarged by counts of each tensor."""
+    options = {"rescale": values.shared["r"], "limit": values.shared["alpha"], "threshold": values.shared["epsilon"]}
+    return _method("ram", count="tensor", **options)
 
 
 def arcee_fusion(_: Values) -> MergingMethod:
