@@ -173,3 +173,17 @@ def test_arguments_are_checked() -> None:
     with pytest.raises(DataError, match="no row of 3 falls into the validation part"):
         split(rows(3))
     assert len(split(rows(10), validation=0, test=0.2).validation) == 0
+
+
+def test_given_by_a_table_beside() -> None:
+    table, said = rows(6), ["test", "train", "dev", "train", "train", "train"]
+    parts = split(table, "given", beside=rows(6, part=said))
+    assert [part.tolist() for part in parts] == [[1, 3, 4, 5], [2], [0]]
+    named = split(table, "given", beside=rows(6, where=said), column="where")
+    assert all(np.array_equal(a, b) for a, b in zip(parts, named, strict=True))
+    with pytest.raises(DataError, match=r"has 5 rows and .* 6"):
+        split(table, "given", beside=rows(5, part=said[:5]))
+    with pytest.raises(DataError, match="part"):
+        split(table, "given", beside=rows(6))
+    with pytest.raises(ConfigurationError, match="'given', not 'random'"):
+        split(table, "random", beside=rows(6, part=said))

@@ -13,7 +13,6 @@ FAST: dict[str, Any] = {
     "training.threads": 1,
     "model.options": {"width": 12, "depth": 1},
     "evaluation.resamples": 100,
-    "data.split.method": "random",
 }
 
 

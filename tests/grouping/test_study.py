@@ -99,7 +99,7 @@ def test_a_group_is_trained_by_its_specification_as_it_was_measured(finished: Gr
     group = found["groups"][0]
     spec = Spec.from_yaml(finished.directory / group["spec"])
     assert [task.name for task in spec.parsed_tasks()] == group["tasks"]
-    # The first measured seed is 1; the rows are the same because the split does not look at labels.
+    # The first measured seed is 1. Stratifying over the tasks of one group would draw other rows; the file says which.
     seed = {"seed": 1, "evaluation.baselines": False}
     metrics = run(plan(spec=spec.override(seed)), tmp_path / "fit").metrics
     measured = next(c for c in found["measured"]["contestants"] if c["key"] == "groups")

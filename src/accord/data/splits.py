@@ -39,6 +39,7 @@ def split(
     method: str = "stratified",
     *,
     column: str | None = None,
+    beside: Table | None = None,
     validation: float = 0.1,
     test: float = 0.2,
     targets: Targets = (),
@@ -52,6 +53,8 @@ def split(
             ``"random"``, ``"stratified"`` over all targets jointly, ``"grouped"`` (no value of ``column`` in two
             parts) or ``"time"`` (``column`` rises from train to test, and equal times stay together).
         column: of the given labels, the groups or the times.
+        beside: a table of as many rows, in the same order, that has the given labels, with its ``column`` (``part``
+            where none is named): how a division that was made once is used again.
         validation: share of rows; where a given split names no validation rows, the share of its training rows.
         test: likewise.
         targets: labels, by name or in order: codes ``[N]`` (negative for missing) or numbers ``[N]`` or ``[N, K]``
@@ -64,7 +67,10 @@ def split(
     """
     if method not in METHODS:
         raise ConfigurationError(f"unknown split method {method!r}. {suggest(method, METHODS)}")
-    _check(table, method, column, validation, test)
+    if beside is not None:
+        _check_beside(table, method, beside)
+        column = column or "part"
+    _check(beside or table, method, column, validation, test)
     named = dict(targets) if isinstance(targets, Mapping) else {str(i + 1): t for i, t in enumerate(targets)}
     for name, values in named.items():
         if len(values) != table.num_rows:
@@ -72,7 +78,7 @@ def split(
     shares = (1.0 - validation - test, validation, test)
     rng = np.random.default_rng(seed)
     if method == "given":
-        parts = _given(table, column, shares, list(named.values()), rng)
+        parts = _given(beside or table, column, shares, list(named.values()), rng)
     elif method == "grouped":
         parts = _grouped(table, column or "", shares, rng)
     elif method == "time":
@@ -82,6 +88,16 @@ def split(
     result = Split(*(np.flatnonzero(parts == part) for part in range(3)))
     _check_parts(table, result, shares, named)
     return result
+
+
+def _check_beside(table: Table, method: str, beside: Table) -> None:
+    if method != "given":
+        raise ConfigurationError(f"{beside.source} gives the parts, so the method is 'given', not {method!r}")
+    if beside.num_rows != table.num_rows:
+        raise DataError(
+            f"{beside.source} has {beside.num_rows:,} rows and {table.source} {table.num_rows:,}: it says the part "
+            "of every row, in the same order; make it anew, or leave it out"
+        )
 
 
 def _check(table: Table, method: str, column: str | None, validation: float, test: float) -> None:

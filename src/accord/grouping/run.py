@@ -102,7 +102,7 @@ def _propose_and_measure(
         return None
     for number, group in enumerate(proposal.partition.groups, 1):
         progress.say(f"Group {number}: {', '.join(study.names[t] for t in group)}")
-    write_specs(study, proposal.partition)
+    write_specs(study, proposal.partition, prepared)
     if not study.group.measure:
         return proposal, None
     those = contestants(study, proposal.partition, proposal.helps)

@@ -5,20 +5,33 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
+
+from accord.data import write_parquet
 from accord.grouping.partition import Partition
 from accord.grouping.study import GroupStudy
 from accord.training import Spec
 from accord.training.files import write_text
-from accord.training.prepare import label_columns
+from accord.training.prepare import Prepared, label_columns
 from accord.training.spec import IN_MEMORY
 
 FOLDER = "groups"
+PARTS = "parts.parquet"
 
 
-def write_specs(study: GroupStudy, partition: Partition) -> list[Path]:
-    """Write ``groups/group-1.yaml`` and so on; return where they are. What stood there before is replaced."""
+def write_specs(study: GroupStudy, partition: Partition, prepared: Prepared) -> list[Path]:
+    """Write ``groups/group-1.yaml`` and so on; return where they are. What stood there before is replaced.
+
+    Beside them ``parts.parquet`` says which rows were trained on: a split that is stratified over all tasks draws
+    others for the tasks of one group.
+    """
     folder = study.directory / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    named = np.empty(sum(map(len, prepared.parts.values())), dtype=object)
+    for part, rows in prepared.parts.items():
+        named[rows.numpy()] = part
+    write_parquet(folder / PARTS, {"part": named.tolist()})
     paths = []
     for number in range(len(partition.groups)):
         paths.append(folder / f"group-{number + 1}.yaml")
@@ -38,7 +51,10 @@ def group_spec(study: GroupStudy, partition: Partition, number: int) -> Spec:
     others = [*label_columns(tasks), *(task.sample_weight for task in tasks if task.sample_weight)]
     spec = study.spec.with_tasks(tuple(inside))
     changes: dict[str, object] = {
-        "data.columns": {**spec.data.columns, **{name: "drop" for name in others if name not in used}}
+        "data.columns": {**spec.data.columns, **{name: "drop" for name in others if name not in used}},
+        "data.split.method": "given",
+        "data.split.column": None,
+        "data.split.file": str((study.directory / FOLDER / PARTS).resolve()),
     }
     if spec.data.source == IN_MEMORY:
         changes["data.source"] = str((study.directory / "train.parquet").resolve())

@@ -75,7 +75,7 @@ def read_schema(spec: Spec, table: Table, targets: Sequence[str], tasks: Sequenc
     """Infer the schema, with the corrections of ``spec``; columns with a job of their own are no features."""
     s = spec.data.split
     jobs = [task.sample_weight for task in tasks if task.sample_weight]
-    jobs += [s.column] if s.column and s.method in ("auto", "given") else []
+    jobs += [s.column] if s.column and not s.file and s.method in ("auto", "given") else []
     return infer_schema(table, targets, overrides={**dict.fromkeys(jobs, "drop"), **spec.data.columns})
 
 
@@ -145,11 +145,12 @@ def divide(spec: Spec, table: Table, labels: Mapping[str, Labels]) -> dict[str, 
     s = spec.data.split
     method = s.method
     if method == "auto":
-        method = "given" if table.parts or s.column else "stratified"
+        method = "given" if table.parts or s.column or s.file else "stratified"
     found = split(
         table,
         method,
         column=s.column,
+        beside=open_table(s.file) if s.file else None,
         validation=s.validation,
         test=s.test,
         targets={name: _column(label) for name, label in labels.items()},

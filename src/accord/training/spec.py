@@ -25,6 +25,8 @@ class SplitSpec:
     Attributes:
         method: ``auto`` takes the split that the data set brings, else ``stratified`` over all targets.
         column: the column that says the part, group or time, for ``given``, ``grouped`` and ``time``.
+        file: a table that has a row per row of the data, in the same order, and says their parts in its ``column``
+            (``part`` where none is named): the division of another run.
         validation: fraction of the rows (of the training rows, where the test part is given).
         test: fraction of the rows; ignored where the test part is given.
         seed: of the division; kept apart from the seeds of training, so that all of them see the same test rows.
@@ -32,6 +34,7 @@ class SplitSpec:
 
     method: Literal["auto", "given", "random", "stratified", "grouped", "time"] = "auto"
     column: str | None = None
+    file: str | None = None
     validation: float = 0.1
     test: float = 0.2
     seed: int = 0
