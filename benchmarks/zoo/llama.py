@@ -63,7 +63,10 @@ def turned(heads: Tensor) -> Tensor:
 
 
 class Top(nn.Module):
-    """The last layers on tokens ``[N, L, 576]``, 0 where there is no word, and the mean over words of the result."""
+    """The last layers on tokens ``[N, L, 576]``, 0 where there is no word, and the mean over words of the result.
+
+    Matrices are multiplied in bfloat16, as in the zoo of sentences.
+    """
 
     def __init__(self, layers: list[Layer], norm: Norm) -> None:
         super().__init__()
@@ -72,9 +75,10 @@ class Top(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return representations ``[N, 576]``."""
         words = (tokens.abs().amax(-1) > 0)[..., None]
-        for layer in self.layers:
-            tokens = layer(tokens)
-        return (self.norm(tokens) * words).sum(1) / words.sum(1)
+        with torch.autocast("cpu", torch.bfloat16):
+            for layer in self.layers:
+                tokens = layer(tokens)
+        return (self.norm(tokens.float()) * words).sum(1) / words.sum(1)
 
 
 class File:

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from benchmarks.zoo.fronts import between_three, between_two
+from benchmarks.zoo.lines import LINES, Line, judged, kinds, row, spread
 from benchmarks.zoo.methods import REFERENCE
 
 from accord.reporting.numbers import mean_interval
 
-HERE = Path(__file__).resolve().parent
-LINES, PAGE = HERE / "results.jsonl", HERE.parent.parent / "docs" / "zoo.md"
+PAGE = LINES.parents[2] / "docs" / "zoo.md"
 ENDS = ("base", "individual", "joint training")
-Line = Mapping[str, Any]
-
-
-def read(path: Path = LINES) -> list[Line]:
-    """Return all lines, the last one of each zoo, seed and method."""
-    if not path.is_file():
-        return []
-    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return list({(line["zoo"], line["seed"], line["method"]): line for line in lines}.values())
-
-
-def kinds(lines: Sequence[Line]) -> list[str]:
-    """Return the zoos there are, in the order of their first lines."""
-    return list(dict.fromkeys(line["zoo"] for line in lines))
 
 
 def write(lines: Sequence[Line], page: Path = PAGE) -> None:
@@ -70,7 +55,7 @@ def table(lines: Sequence[Line], kind: str) -> str:
         "chosen",
         *tasks,
     ]
-    rows = [_row(heads), _row(["---", "---", *["---:"] * 5, "---", *["---:"] * len(tasks)])]
+    rows = [row(heads), row(["---", "---", *["---:"] * 5, "---", *["---:"] * len(tasks)])]
     for name in sorted(found, key=lambda name: -_rank(found, name)):
         runs = {seed: line for seed, line in found[name].items() if seed in own}
         best = {seed: judged(line) for seed, line in runs.items()}
@@ -84,22 +69,9 @@ def table(lines: Sequence[Line], kind: str) -> str:
         title = f"**{name}**" if name in ENDS else name
         means = [spread(_means(runs)), less, f"{share:.1f}", plain]
         rows.append(
-            _row(
-                [title, next(iter(runs.values()))["sees"], str(len(runs)), *means, _chosen(list(runs.values())), *each]
-            )
+            row([title, next(iter(runs.values()))["sees"], str(len(runs)), *means, _chosen(list(runs.values())), *each])
         )
     return "\n".join([*rows, "", "Per cent of right answers on test rows: means and standard deviations over seeds."])
-
-
-def judged(line: Line) -> Mapping[str, float]:
-    """Return the test accuracies of the tuned method, or of the defaults where nothing is chosen."""
-    return line.get("tuned", line["default"])
-
-
-def spread(values: Sequence[float], *, alone: bool = False) -> str:
-    """Return the mean, with the standard deviation over seeds where there are several."""
-    mean = f"{statistics.fmean(values):.1f}"
-    return mean if alone or len(values) < 2 else f"{mean} ± {statistics.stdev(values):.1f}"
 
 
 def gaps(found: Mapping[str, Mapping[int, Line]], name: str, reference: str) -> list[float]:
@@ -149,18 +121,6 @@ def negation(lines: Sequence[Line], kind: str) -> str:
     return "\n".join([*rows, "", f"Means and standard deviations over {len(curves)} pairs of task and seed."])
 
 
-def front(lines: Sequence[Line], kind: str) -> str:
-    """Return test accuracies along the front between two fine-tunings: means over seeds."""
-    found = [line["front"] for line in lines if line["zoo"] == kind and line["method"] == "front of 2"]
-    tasks = list(found[0][0]["test"])
-    rows = [f"| share of {tasks[0]} | {' | '.join(tasks)} | worse of both |", f"| ---: {'| ---: ' * 3}|"]
-    for points in zip(*found, strict=True):
-        each = [spread([point["test"][task] for point in points]) for task in tasks]
-        worse = spread([min(point["test"].values()) for point in points])
-        rows.append(f"| {points[0]['preference'][0]:g} | {' | '.join(each)} | {worse} |")
-    return "\n".join([*rows, "", f"Per cent of right answers on test rows, {_count(len(found), 'seed')}."])
-
-
 def _rank(found: Mapping[str, Mapping[int, Line]], name: str) -> float:
     """Return what methods are sorted by, fair to those that were judged on fewer seeds."""
     return statistics.fmean(gaps(found, name, REFERENCE) or _means(found[name]))
@@ -177,10 +137,6 @@ def _means(runs: Mapping[int, Line]) -> list[float]:
     return [statistics.fmean(judged(line).values()) for line in runs.values()]
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _chosen(runs: Sequence[Line]) -> str:
     """Return what was chosen in each seed, options apart: ``scale 0.3 0.3 0.2``."""
     made: dict[str, list[str]] = {}
@@ -190,8 +146,10 @@ def _chosen(runs: Sequence[Line]) -> str:
     return "; ".join(f"{key} {' '.join(dict.fromkeys(values))}" for key, values in made.items())
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
-
-
-PARTS = {"table": table, "verdict": verdict, "negation": negation, "front": front}
+PARTS = {
+    "table": table,
+    "verdict": verdict,
+    "negation": negation,
+    "front": between_two,
+    "front of three": between_three,
+}

@@ -1,4 +1,4 @@
-"""Two pictures for docs/zoo.md: how good each method is, and what negation takes away."""
+"""Pictures for docs/zoo.md: how good each method is, what negation takes away, and the front between three."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.zoo.page import ENDS, PAGE, Line, judged
+from benchmarks.zoo.fronts import points, worst
+from benchmarks.zoo.lines import Line, judged
+from benchmarks.zoo.page import ENDS, PAGE
 from docs.pictures import BLUE, GREY, ORANGE, TEXT, svg
 
 IMAGES = PAGE.parent / "images"
@@ -14,9 +16,14 @@ LEFT, RIGHT, LINE, HEIGHT = 190, 600, 18, 220
 
 
 def draw(lines: Sequence[Line], kind: str, folder: Path = IMAGES) -> None:
-    """Write both pictures of a zoo."""
-    (folder / f"zoo-{kind}.svg").write_text(methods(lines, kind), "utf-8")
-    (folder / f"zoo-{kind}-negation.svg").write_text(negation(lines, kind), "utf-8")
+    """Write the pictures of what a zoo's lines hold."""
+    made = {"": methods(lines, kind)}
+    if any(line["zoo"] == kind and "curve" in line for line in lines):
+        made["-negation"] = negation(lines, kind)
+    if points(lines, kind, 3):
+        made["-front"] = front(lines, kind)
+    for what, text in made.items():
+        (folder / f"zoo-{kind}{what}.svg").write_text(text, "utf-8")
 
 
 def methods(lines: Sequence[Line], kind: str) -> str:
@@ -60,6 +67,27 @@ def negation(lines: Sequence[Line], kind: str) -> str:
     marks += [_words(60 + 400 * value / last, 50 + HEIGHT, f"{value:g}", "middle") for value in (0, last / 2, last)]
     marks.append(_words(260, 68 + HEIGHT, "how much of the task vector is subtracted", "middle"))
     return svg(620, 76 + HEIGHT, marks)
+
+
+def front(lines: Sequence[Line], kind: str) -> str:
+    """Return the triangle of preferences between three fine-tunings, each with the worst task's accuracy there."""
+    found = points(lines, kind, 3)
+    values = [statistics.fmean(worst(point)) for point in found]
+    left, top, side = 150, 40, 330
+
+    def place(shares: Sequence[float]) -> tuple[float, float]:
+        return left + side * (shares[1] + shares[2] / 2), top + side * 0.866 * (1 - shares[2])
+
+    corners = [place([float(task == other) for other in range(3)]) for task in range(3)]
+    outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+    marks = [f'<polygon points="{outline}" fill="none" stroke="{GREY}"/>']
+    for point, value in zip(found, values, strict=True):
+        x, y = place(point[0]["preference"])
+        marks.append(_dot(x, y, 3 + 10 * value / 100, BLUE if value == max(values) else GREY))
+        marks.append(_words(x, y + 28, f"{value:.0f}", "middle"))
+    for (x, y), task, anchor in zip(corners, found[0][0]["test"], ("end", "start", "start"), strict=True):
+        marks.append(_words(x + (-16 if anchor == "end" else 16), y + 4, task, anchor))
+    return svg(630, round(top + side * 0.866 + 44), marks)
 
 
 def _words(x: float, y: float, text: str, anchor: str) -> str:

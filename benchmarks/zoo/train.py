@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -28,12 +28,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Zoo:
-    """Everything that was trained with one seed; the heads are the base's and stay as they are, as in CLIP's zoos."""
+    """Everything that was trained with one seed; the heads are the base's and stay as they are, as in CLIP's zoos.
+
+    Attributes:
+        factors: of the fine-tunings that are adapters, by task: the two of each layer, by PEFT's names of them.
+    """
 
     base: nn.Module
     heads: Heads
     experts: Heads
     joint: nn.Module
+    factors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trunk: nn.Module, heads: Heads) -> Zoo:
@@ -43,17 +48,23 @@ class Zoo:
 
     def save(self, path: Path) -> None:
         """Write all weights into one file."""
-        held = nn.ModuleDict({"base": self.base, "joint": self.joint, "experts": nn.ModuleDict(_plain(self.experts))})
-        tensors = {name: value.detach().clone() for name, value in held.state_dict().items()}
+        tensors = {name: value.detach().clone() for name, value in self._held().state_dict().items()}
+        tensors |= {f"{task}/{name}": value for task, own in self.factors.items() for name, value in own.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
 
     def load(self, path: Path) -> Zoo:
         """Fill this zoo with the weights of a file; heads come with the experts, which share them."""
-        held = nn.ModuleDict({"base": self.base, "joint": self.joint, "experts": nn.ModuleDict(_plain(self.experts))})
-        held.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        for key in [key for key in tensors if "/" in key]:
+            task, name = key.split("/")
+            self.factors.setdefault(task, {})[name] = tensors.pop(key)
+        self._held().load_state_dict(tensors)
         return self
+
+    def _held(self) -> nn.Module:
+        return nn.ModuleDict({"base": self.base, "joint": self.joint, "experts": nn.ModuleDict(_plain(self.experts))})
 
 
 def fine_tune(zoo: Zoo, tasks: Sequence[Task], recipe: Recipe, generator: torch.Generator) -> Zoo:

@@ -6,15 +6,19 @@ from collections import OrderedDict
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pytest
 import torch
-from benchmarks.zoo import page, picture
+from benchmarks.zoo import lora, page, picture
+from benchmarks.zoo.adapters import merge_as_adapters
 from benchmarks.zoo.bert import Layer, Top
 from benchmarks.zoo.judge import Judge
+from benchmarks.zoo.lines import Line, kinds, read
 from benchmarks.zoo.methods import SCALED, SCALES
 from benchmarks.zoo.negate import negate
 from benchmarks.zoo.sentences import load, probe
 from benchmarks.zoo.task import Task
+from benchmarks.zoo.texts import swapped
 from benchmarks.zoo.train import Recipe, Zoo, accuracy, fine_tune, trunk_of
 from torch import nn
 
@@ -102,6 +106,70 @@ def test_what_is_done_is_not_done_again(judge: Judge) -> None:
     assert left == ["base", "average"]
 
 
+@pytest.fixture(scope="module")
+def adapted() -> Judge:
+    """A zoo whose fine-tunings are adapters of the first layer."""
+    made, random = tasks(), torch.Generator().manual_seed(1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trunk = nn.Sequential(OrderedDict(a=nn.Linear(6, 16), b=nn.ReLU(), c=nn.Linear(16, 8)))
+        zoo = Zoo.of(trunk, {task.name: probe(trunk, task) for task in made})
+    trunks = {name: expert.get_submodule("trunk") for name, expert in zoo.experts.items()}
+    for module in (zoo.joint, *trunks.values()):
+        lora.adapt(module, ["a"], 2, random)
+    fine_tune(zoo, made, Recipe(6, 1e-2, 16), random)
+    lora.fold(zoo.joint)
+    zoo.factors.update({name: lora.fold(module) for name, module in trunks.items()})
+    return Judge(zoo, made, "trunk.a", steps=2, size=8)
+
+
+def test_an_adapter_is_its_two_factors_and_nothing_else(adapted: Judge, tmp_path: Path) -> None:
+    adapted.zoo.save(tmp_path / "zoo.safetensors")
+    trunk = nn.Sequential(OrderedDict(a=nn.Linear(6, 16), b=nn.ReLU(), c=nn.Linear(16, 8)))
+    again = Zoo.of(trunk, {task.name: nn.Linear(8, 3) for task in adapted.tasks}).load(tmp_path / "zoo.safetensors")
+    for task, state in zip(adapted.tasks, adapted.experts, strict=True):
+        a, b = (again.factors[task.name][f"base_model.model.trunk.a.lora_{kind}.weight"] for kind in "AB")
+        assert b.abs().max() > 0.01
+        torch.testing.assert_close(state["trunk.a.weight"], adapted.base["trunk.a.weight"] + 2 * b @ a)
+        for name in ("trunk.a.bias", "trunk.c.weight"):
+            assert torch.equal(state[name], adapted.base[name])
+
+
+def test_adapters_are_merged_as_products(adapted: Judge, tmp_path: Path) -> None:
+    """The exact sum is task arithmetic on multiplied-out weights, whatever its scale; averaged factors are not."""
+    records = {record["method"]: record for record in merge_as_adapters(adapted, tmp_path, {"adapters: KnOTS"})}
+    assert "adapters: KnOTS" not in records
+    exact, cut = records["adapters: sum, exact"], records["adapters: sum at one's rank"]
+    assert (exact["rank"], exact["lost"], cut["rank"]) == (4, 0, 2)
+    assert 0 < cut["lost"] < 1
+    plain = adapted._scaled(SCALED["task arithmetic"])
+    assert exact["default"] == plain["default"]
+    naive = {key: torch.stack([own[key] for own in adapted.zoo.factors.values()]).mean(0) for key in _keys(adapted)}
+    a, b = naive.values()
+    change = 2 * b @ a
+    expected = adapted.scores(adapted.base | {"trunk.a.weight": adapted.base["trunk.a.weight"] + change})
+    assert records["adapters: factors averaged"]["default"] == expected
+    mean = sum(own["trunk.a.weight"] for own in adapted.experts) / 2 - adapted.base["trunk.a.weight"]
+    assert (change - mean).norm() > 0.3 * mean.norm()
+
+
+def _keys(judge: Judge) -> list[str]:
+    return sorted(next(iter(judge.zoo.factors.values())))
+
+
+def test_a_zoo_without_adapters_has_none_to_merge(judge: Judge, tmp_path: Path) -> None:
+    assert list(merge_as_adapters(judge, tmp_path)) == []
+
+
+def test_two_neighbouring_words_change_places_and_the_first_stays() -> None:
+    random, words = np.random.default_rng(0), ["The", "cat", "sat", "on", "3", "mats", "."]
+    found = [row for _ in range(200) for row in swapped(words, random)]
+    assert {text for text, label in found if not label} == {" ".join(words)}
+    changed = {text for text, label in found if label}
+    assert changed == {"The sat cat on 3 mats .", "The cat on sat 3 mats ."}
+    assert swapped(["No", "!"], random) == []
+
+
 def test_a_bert_layer_is_torchs_own() -> None:
     torch.manual_seed(0)
     own, width = Layer().eval(), 384
@@ -131,7 +199,7 @@ def test_missing_data_are_named_with_the_command(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def line(method: str, seed: int, default: dict[str, float], **more: object) -> page.Line:
+def line(method: str, seed: int, default: dict[str, float], **more: object) -> Line:
     return {"zoo": KIND, "seed": seed, "method": method, "sees": "nothing", "default": default, **more}
 
 
@@ -167,9 +235,9 @@ def test_differences_are_paired_by_seed() -> None:
 
 def test_the_page_says_what_was_measured() -> None:
     """Tables in docs/zoo.md are those of the results beside the benchmark, and pictures are there."""
-    lines, text = page.read(), page.PAGE.read_text("utf-8")
+    lines, text = read(), page.PAGE.read_text("utf-8")
     assert lines, "no results"
-    for kind in page.kinds(lines):
+    for kind in kinds(lines):
         for what, made in page.PARTS.items():
             begin, end = page.marks(kind, what)
             if begin in text:
