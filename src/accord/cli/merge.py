@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -61,9 +62,10 @@ def merge(
         shard_size: size of the result's files, such as 5GB.
         json: print the plan, or what was done, as one JSON document.
     """
-    from accord.cli.importing import spared_collection
+    from accord.cli.importing import put_off, spared_collection
 
-    with spared_collection():
+    # Nothing but arithmetic on stored numbers follows, unless a report or a front does.
+    with spared_collection(), nullcontext() if report or front else put_off():
         from accord.cli import merges
         from accord.cli.words import parse_size
 
