@@ -12,12 +12,12 @@ cells that are there already are not measured again, so an interrupted run goes 
 tables of a finished one.
 
 A step is zero_grad, forward, T losses and gradients in ``.grad`` under UPGrad. ``ratio`` is its wall-clock time over
-the plain step's measured just before it, and ``cpu_ratio`` that of CPU time, which other work on the machine disturbs
-less. All contenders of one model and number of tasks alternate in one process, round after round; ``peak_mb`` (peak
-resident memory) is that of a fresh process each. Inputs: ``shared``, every task sees every sample; ``domains``, every
-sample belongs to one task (and the batch has one for each at least); ``samples``, one objective per sample of a batch
-of T, all through one head that is shared too. ``--peer`` adds the settings of TorchJD where it can be imported,
-``--libmtl`` the loops of a checkout of LibMTL; nothing here needs either.
+that of the plain steps between all contenders of its cell, and ``cpu_ratio`` that of CPU time, which other work on the
+machine disturbs less. All contenders of one model and number of tasks alternate in one process, round after round;
+``peak_mb`` (peak resident memory) is that of a fresh process each. Inputs: ``shared``, every task sees every sample;
+``domains``, every sample belongs to one task (and the batch has one for each at least); ``samples``, one objective per
+sample of a batch of T, all through one head that is shared too. ``--peer`` adds the settings of TorchJD where it can be
+imported, ``--libmtl`` the loops of a checkout of LibMTL; nothing here needs either.
 """
 
 from __future__ import annotations
@@ -100,8 +100,10 @@ def measure(model: str, tasks: int, engines: list[str], options: Namespace) -> I
             found = *timed(step, plain), *timed(step, descend)
             if repeat:
                 spent[name].append(found)
+    # One denominator for all: what a contender leaves in memory and caches changes the plain step that follows it.
+    wall_plain, cpu_plain = (statistics.median(r[i] for rounds in spent.values() for r in rounds) for i in (0, 1))
     for engine, rounds in spent.items():
-        wall_plain, cpu_plain, wall, cpu = (statistics.median(column) for column in zip(*rounds, strict=True))
+        wall, cpu = (statistics.median(r[i] for r in rounds) for i in (2, 3))
         line = {
             "model": model,
             "inputs": options.inputs,
