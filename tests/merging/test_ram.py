@@ -102,7 +102,7 @@ def test_numbers_that_are_none_are_seen():
     [
         ({"threshold": -1.0}, "0 or more"),
         ({"rescale": math.nan}, "0 or more"),
-        ({"limit": 0.0}, "limit"),
+        ({"limit": -1.0}, "limit"),
         ({"count": "row"}, "count is 'model' or 'tensor'; got 'row'"),
     ],
 )

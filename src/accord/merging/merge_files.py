@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from accord.errors import ConfigurationError, RunError
+from accord.errors import AccordError, ConfigurationError, RunError
 from accord.merging import manifest
 from accord.merging.align import align, label
 from accord.merging.companions import copy_companions
@@ -94,6 +94,15 @@ class MergePlan:
             if progress is not None:
                 progress(written, self.bytes_out)
 
+        try:
+            self._merge(done, count)
+        except AccordError:
+            if not done:  # nothing is lost, and the folder is free for a recipe that has been mended
+                (self.out / manifest.JOURNAL).unlink(missing_ok=True)
+            raise
+        self._finish(done)
+
+    def _merge(self, done: dict[str, dict[str, str]], count: Callable[[int], None]) -> None:
         engine = Engine(self.threads, warn_not_finite)
         left = [shard for shard in self.shards if shard.file not in done]
         found = engine.survey(self.entries) if left else {}
@@ -103,7 +112,6 @@ class MergePlan:
                 check_unchanged(self.stamps)
             done[shard.file] = writer.checksums()
             manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done})
-        self._finish(done)
 
     def _begin(self) -> dict[str, dict[str, str]]:
         """Return the checksums of the shards that are there already."""

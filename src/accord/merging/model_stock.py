@@ -23,7 +23,8 @@ class ModelStock(MergingMethod):
 
     Cost: two passes, the first with ``n (n - 1) / 2`` inner products per tensor; by row one pass. A model that equals
     the base in a tensor has no angle there, and counts as a right one. A negative mean cosine gives the base
-    (``t = 0``): the formula would lead away from the models.
+    (``t = 0``): the formula would lead away from the models. A task vector that is not finite has no angle, either,
+    and its very entries are not finite in the result.
 
     Args:
         by: one ``t`` for each ``"tensor"``, as the paper has it; or for each ``"row"``, a run along the last dimension
@@ -52,11 +53,16 @@ class ModelStock(MergingMethod):
 
     def combine(self, block: Block, found: Any) -> Tensor:
         models = block.count
-        if self.by == "row":
-            shares = ratios(row_gramians(block))[:, None] / models
-            return weigh_strips(block, np.repeat(shares, models, axis=1), "row")
-        share = 0.0 if found is None else float(ratios(found))
-        return weigh(block, lambda: [1.0 - share, *[share / models] * models])
+        if self.by == "tensor" and block.once("finite", lambda: bool(np.isfinite(found).all())):
+            return weigh(block, lambda: _coefficients(float(ratios(found)), models))
+        # A share of 0 leaves a model out, but not its numbers that are not finite: those are to be seen.
+        shares = ratios(row_gramians(block) if self.by == "row" else found[None])
+        by = "row" if self.by == "row" else "column"
+        return weigh_strips(block, np.repeat(shares[:, None] / models, models, axis=1), by)
+
+
+def _coefficients(share: float, models: int) -> list[float]:
+    return [1.0 - share, *[share / models] * models]
 
 
 def ratios(gramians: Array) -> Array:

@@ -34,7 +34,7 @@ class RAM(MergingMethod):
         threshold: the largest change that counts as none, in units of the weights; 0 or more.
         rescale: what as many shared entries as own ones add to the factor; 0 or more. For RAM+ the authors' script
             takes 0.05 and mergekit 0.1.
-        limit: where the ratio is cut off, above 0. The authors' script cuts at 1, mergekit at 0.2.
+        limit: where the ratio is cut off, 0 or more. The authors' script cuts at 1, mergekit at 0.2.
         count: entries over the whole ``"model"``, as the authors do, or over each ``"tensor"``, as mergekit's
             ramplus_tl does.
         scale: factor of the merged task vector.
@@ -67,10 +67,8 @@ class RAM(MergingMethod):
     ) -> None:
         if not threshold >= 0.0 or not rescale >= 0.0:
             raise ConfigurationError(f"threshold and rescale are 0 or more; got {threshold} and {rescale}")
-        if not limit > 0.0:
-            raise ConfigurationError(
-                f"limit is where the ratio of shared to own changes is cut off, above 0; got {limit}"
-            )
+        if not limit >= 0.0:
+            raise ConfigurationError(f"limit cuts off the ratio of shared to own changes, 0 or more; got {limit}")
         if count not in ("model", "tensor"):
             raise ConfigurationError(f"count is 'model' or 'tensor'; got {count!r}")
         self.threshold = threshold

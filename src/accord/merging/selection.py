@@ -19,6 +19,7 @@ Magnitudes = Callable[[Block], Iterable[Tensor]]
 
 SAMPLE = (1 << 17, 1 << 21)  # numbers a sample has at least and at most; it has one in 256 in between
 MANY = 1 / 50  # a share of numbers in a bracket that is more than its width explains: some are equal
+ROUNDED = 1 + Fraction(1, 1 << 50)
 MARGIN = 8.0  # standard errors that a bracket around the sample's quantile spans on each side at first
 
 
@@ -26,8 +27,9 @@ def top(density: float, elements: int) -> int:
     """Return how many of ``elements`` a density keeps: rounded down, but never none.
 
     The density counts as the decimal number it prints as: 0.29 of 100 is 29, though the nearest float is below 0.29.
+    One between those of a gradient is a rounding off: a third of 384 is 128, though no float is a third.
     """
-    return max(1, math.floor(Fraction(repr(float(density))) * elements)) if elements else 0
+    return max(1, math.floor(Fraction(repr(float(density))) * elements * ROUNDED)) if elements else 0
 
 
 class Thresholds(Survey):
@@ -94,26 +96,26 @@ class _Tally:
             self.at_high += int(np.count_nonzero(numbers == high))
             return
         inside = numbers >= low
-        count = int(np.count_nonzero(inside)) - over
-        if count > MANY * len(numbers):
+        inside ^= above
+        kept = _picked(numbers, inside)
+        if len(kept) > MANY * len(numbers):
             # Numbers that occur often (0, or the few differences that two half-precision weights can have) sit on the
             # ends of the bracket: they are counted and not kept.
-            np.greater_equal(numbers, high, out=above)
-            np.greater(numbers, low, out=inside)
-            inner, at_least = int(np.count_nonzero(inside)), int(np.count_nonzero(above))
-            self.at_high += at_least - over
-            self.at_low += over + count - inner
-            count = inner - at_least
-        if count:
-            inside ^= above
-            self.within.append(_picked(numbers, inside))
+            at_high, at_low = kept == high, kept == low
+            self.at_high += int(np.count_nonzero(at_high))
+            self.at_low += int(np.count_nonzero(at_low))
+            at_high |= at_low
+            kept = kept[~at_high]
+        if len(kept):
+            self.within.append(kept)
 
 
 def _picked(numbers: Numbers, where: npt.NDArray[np.bool_]) -> Numbers:
     """Return ``numbers[where]`` for a mask that is nearly empty, in a third of the time: groups of 8 come first."""
     whole = len(numbers) // 8 * 8
-    groups = np.flatnonzero(where[:whole].view(np.uint64))
-    picked = numbers[:whole].reshape(-1, 8)[groups][where[:whole].reshape(-1, 8)[groups]]
+    groups = np.flatnonzero(where[:whole].view(np.uint64) != 0)
+    near = where[:whole].reshape(-1, 8).take(groups, axis=0).reshape(-1)
+    picked = numbers[:whole].reshape(-1, 8).take(groups, axis=0).reshape(-1).compress(near)
     return picked if whole == len(numbers) else np.concatenate([picked, numbers[whole:][where[whole:]]])
 
 

@@ -27,8 +27,10 @@ def spherical_mean(gramian: Array, weights: Sequence[float], steps: int) -> Arra
         steps: at most; it ends when the mean of the tangents is shorter than 1e-12.
 
     Vectors of length 0 have no direction and count for the length alone. Where directions cancel out, so that no mean
-    is better than another, the coefficients are the weights: the mean in a straight line.
+    is better than another, or one is not finite, the coefficients are the weights: the mean in a straight line.
     """
+    if not np.isfinite(gramian).all():
+        return np.asarray(weights, dtype=np.float64)
     lengths = np.sqrt(np.diag(gramian))
     share = np.where(lengths > 0, weights, 0.0)
     safe = np.where(lengths > 0, lengths, 1.0)

@@ -29,9 +29,9 @@ def chosen_template(wanted: str | None, folders: Sequence[Path | None]) -> str |
     if wanted == "auto":
         found = [template.strip() for folder in folders if (template := _template(folder))]
         return Counter(found).most_common(1)[0][0] if found else None
-    if wanted in TEMPLATES:
+    if isinstance(wanted, str) and wanted in TEMPLATES:
         return TEMPLATES[wanted]
-    if "{" not in wanted or len(wanted) < 20:
+    if not isinstance(wanted, str) or "{" not in wanted or len(wanted) < 20:
         raise ConfigurationError(
             f"chat_template is auto, one of {', '.join(TEMPLATES)}, or a Jinja template; got {wanted!r}"
         )

@@ -119,15 +119,16 @@ def find_dialect(name: str) -> Dialect:
     """
     if (found := DIALECTS.get(name)) is not None:
         return found
-    own = _mergers()
-    if name.startswith(PREFIX) or name in own:
-        return _own(find(name.removeprefix(PREFIX), "merging"))
-    raise ConfigurationError(f"unknown merge_method {name!r}. {suggest(name, [*DIALECTS, *own])}")
-
-
-def _mergers() -> list[str]:
-    """Return the names of methods that merge checkpoints; the others of the room need data."""
-    return [name for name, cls in registered("merging").items() if issubclass(cls, MergingMethod)]
+    known = registered("merging")
+    if name.startswith(PREFIX) or name in known:
+        cls = find(name.removeprefix(PREFIX), "merging")
+        if not issubclass(cls, MergingMethod):
+            raise ConfigurationError(
+                f"{name} takes more than checkpoints; call accord.merging.{cls.__name__} in Python"
+            )
+        return _own(cls)
+    own = [each for each, cls in known.items() if issubclass(cls, MergingMethod)]
+    raise ConfigurationError(f"unknown merge_method {name!r}. {suggest(name.lower(), {*DIALECTS, *own})}")
 
 
 def _own(cls: type[MergingMethod]) -> Dialect:

@@ -129,23 +129,15 @@ def _fits(entry: Mapping[str, Any], option: str, name: str) -> bool:
 
 
 def rules_of(recipe: Recipe) -> Rules:
-    """Return what happens where models differ.
-
-    Raises:
-        ConfigurationError: an unknown dtype.
-    """
+    """Return what happens where models differ."""
     return Rules(missing=recipe.missing, extra=recipe.extra, dtype=dtype_of(recipe.dtype))
 
 
 def dtype_of(name: str | None) -> Any:
-    """Return the PyTorch type of a name such as ``bfloat16``; ``None`` of ``None``."""
+    """Return the PyTorch type of a name of :data:`DTYPES`; ``None`` of ``None``."""
     import torch
 
-    types = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-    short = None if name is None else str(name).removeprefix("torch.")
-    if short is not None and short not in types:
-        raise ConfigurationError(f"dtype is one of {', '.join(types)}; got {name!r}")
-    return None if short is None else types[short]
+    return None if name is None else getattr(torch, name)
 
 
 def _view(member: Member, instead: Mapping[int, Mapping[str, Reader]]) -> View:

@@ -128,6 +128,10 @@ def _said(recipe: Recipe, dialect: Dialect) -> list[str]:
     notes = meaningless(
         recipe.method, [name for scope in around for name in scope], [name for scope in at_models for name in scope]
     )
+    if recipe.rank is not None:
+        notes.append("rank decides nothing: it is that of an adapter which adapters alone are merged into")
+    if recipe.layers is not None and not recipe.sliced:
+        notes.append("layers decides nothing: it says which stack slices are cut from, and there are none")
     if any(part.residual_weight is not None for part in recipe.slices):
         notes.append("residual_weight decides nothing, as in mergekit: scale o_proj and down_proj by filters instead")
     return notes + ([f"unlike mergekit's {recipe.method}: {dialect.notes}"] if dialect.notes else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import yaml
 
 from accord.errors import ConfigurationError, suggest
 from accord.merging.recipe.reference import parse_reference
-from accord.merging.recipe.schema import Recipe, Slice, Source, Tokenizer
+from accord.merging.recipe.schema import DTYPES, Recipe, Slice, Source, Tokenizer
 from accord.merging.recipe.tokens import parse_tokenizer
 
 TOP = (
@@ -45,12 +46,31 @@ def read_recipes(source: str | Path | Mapping[str, Any]) -> list[Recipe]:
         return _ordered([_recipe(source)])
     text = _text(source)
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{_called(source)} is no YAML: {error}") from error
     if not documents:
         raise ConfigurationError(f"{_called(source)} is empty")
     return _ordered([_recipe(document) for document in documents])
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+def _once(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    """Return a mapping, in which YAML would let the last of equal keys win without a word."""
+    seen: set[tuple[str, str]] = set()
+    for key, _ in node.value:
+        if key.tag == "tag:yaml.org,2002:merge":
+            continue
+        if (key.tag, str(key.value)) in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice", key.start_mark)
+        seen.add((key.tag, str(key.value)))
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _once)
 
 
 def _text(source: str | Path) -> str:
@@ -91,6 +111,10 @@ def _ordered(recipes: list[Recipe]) -> list[Recipe]:
 
 
 def _recipe(document: Any) -> Recipe:
+    if isinstance(document, Mapping) and "experts" in document:
+        raise ConfigurationError(
+            "this is a recipe for a mixture of experts (mergekit-moe), which is no merge of weights"
+        )
     content = _mapping(document, "a recipe", TOP)
     if "merge_method" not in content:
         raise ConfigurationError("the recipe has no merge_method, such as linear, slerp or ties")
@@ -104,8 +128,8 @@ def _recipe(document: Any) -> Recipe:
         slices=_models(content["models"]) if "models" in content else _slices(content["slices"]),
         base=None if base is None else parse_reference(base, "base_model"),
         parameters=parameters,
-        name=None if content.get("name") is None else str(content["name"]),
-        dtype=content.get("out_dtype") or content.get("dtype"),
+        name=_name(content.get("name")),
+        dtype=_dtypes(content)[-1],
         tokenizer=_tokenizer(content),
         chat_template=content.get("chat_template"),
         seed=_whole("seed", content.get("seed", 0), 0) or 0,
@@ -115,6 +139,28 @@ def _recipe(document: Any) -> Recipe:
         rank=_whole("rank", content.get("rank"), 1),
         raw=document,
     )
+
+
+def _dtypes(content: Mapping[str, Any]) -> list[str | None]:
+    """Return the short names of ``dtype`` and ``out_dtype``, the one that the result has last."""
+    given = [(key, content[key]) for key in ("dtype", "out_dtype") if content.get(key) is not None]
+    short = [str(value).removeprefix("torch.") for _, value in given]
+    for (key, value), name in zip(given, short, strict=True):
+        if name not in DTYPES:
+            raise ConfigurationError(f"{key} is one of {', '.join(DTYPES)}; got {value!r}")
+    return [None, *short]
+
+
+def _name(value: Any) -> str | None:
+    """Return the name of a result, which is that of a folder, too."""
+    if value is None:
+        return None
+    path = Path(str(value))
+    if path.is_absolute() or not path.parts or ".." in path.parts:
+        raise ConfigurationError(
+            f"name is what other recipes call the result, and no path out of its folder; got {value!r}"
+        )
+    return str(path)
 
 
 def _one_form(content: dict[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
@@ -188,7 +234,17 @@ def _tokenizer(content: Mapping[str, Any]) -> Tokenizer | None:
 
 
 def _parameters(entry: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    return _mapping(entry.get("parameters") or {}, f"parameters of {where}", None)
+    parameters = _mapping(entry.get("parameters") or {}, f"parameters of {where}", None)
+    for name, value in parameters.items():
+        _finite(value, f"{name}, a parameter of {where},")
+    return parameters
+
+
+def _finite(value: Any, where: str) -> None:
+    for entry in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        _finite(entry, where)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{where} is a finite number; got {value}")
 
 
 def _mapping(value: Any, where: str, keys: Sequence[str] | None) -> dict[str, Any]:

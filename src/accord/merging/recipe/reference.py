@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from accord.errors import ConfigurationError, DataError
@@ -91,10 +91,11 @@ def _cached(name: str, revision: str | None) -> Path | None:
 
 
 def _split(path: str) -> tuple[str, str | None]:
-    if "@" not in path or Path(path).expanduser().exists():
-        return path.strip(), None
-    path, _, revision = path.rpartition("@")
-    return path.strip(), revision.strip() or None
+    revision = ""
+    if "@" in path and not Path(path).expanduser().exists():
+        path, _, revision = path.rpartition("@")
+    # ./base/ is the same model as base
+    return str(PurePosixPath(path.strip())) if path.strip() else "", revision.strip() or None
 
 
 def _joined(path: str, revision: str | None) -> str:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from accord.merging.recipe.reference import Reference
 
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -98,11 +99,11 @@ def _value(value: Any, option: Option) -> Any:
             return bool(value)
         if kind == "text" and isinstance(value, str):
             return value
-        if kind == "number" and not isinstance(value, bool):
+        if kind == "number" and not isinstance(value, bool) and math.isfinite(float(value)):
             return float(value)  # YAML reads 1e-5 as a text
         if kind == "whole" and not isinstance(value, bool) and float(value) == int(float(value)):
             return int(float(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ConfigurationError(f"{option.name}: {value!r} is no {kind}")
 

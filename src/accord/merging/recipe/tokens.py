@@ -51,7 +51,9 @@ def _token(token: str, entry: Any) -> TokenSource:
     if not isinstance(entry, Mapping):
         raise ConfigurationError(f"{where} is a mapping with a source; got {entry!r}")
     _known(entry, ("source", "force"), where)
-    force, source = bool(entry.get("force", False)), entry.get("source")
+    force, source = entry.get("force", False), entry.get("source")
+    if not isinstance(force, bool):
+        raise ConfigurationError(f"{where}: force is true or false; got {force!r}")
     if source is None:
         return TokenSource(force=force)
     if not isinstance(source, Mapping) or "kind" not in source:

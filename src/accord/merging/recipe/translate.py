@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from accord.errors import ConfigurationError
 from accord.merging.merging_method import MergingMethod
 from accord.registry import build
 
@@ -53,9 +54,25 @@ def _kept(values: Values, weights: list[float]) -> tuple[list[float], list[float
     )
 
 
+def _exactly(count: int, values: Values, name: str) -> list[Mapping[str, Any]]:
+    if len(values.each) != count:
+        what = "one model" if count == 1 else f"{count} models"
+        raise ConfigurationError(f"{name} takes exactly {what}, besides a base; it was given {len(values.each)}")
+    return list(values.each)
+
+
+def _divisible(values: Values, normalised: bool, way_out: str) -> list[float]:
+    weights = values.each_of("weight")
+    if normalised and not sum(weights):
+        raise ConfigurationError(f"the weights {weights} sum to 0, by which they cannot be divided; {way_out}")
+    return weights
+
+
 def linear(values: Values) -> MergingMethod:
     """A weighted mean, or a sum."""
-    return _method("linear", weights=values.each_of("weight"), normalise=values.shared["normalize"])
+    normalised = values.shared["normalize"]
+    weights = _divisible(values, normalised, "give others, or normalize: false")
+    return _method("linear", weights=weights, normalise=normalised)
 
 
 def task_arithmetic(values: Values) -> MergingMethod:
@@ -133,7 +150,7 @@ def slerp(values: Values) -> MergingMethod:
 
 def nuslerp(values: Values) -> MergingMethod:
     """The arc between two models or task vectors."""
-    first, second = values.each_of("weight")
+    first, second = (model["weight"] for model in _exactly(2, values, "nuslerp"))
     total = first + second
     # What is called row-wise runs along the first dimension in mergekit's code, with which models were merged.
     by = "tensor" if values.shared["nuslerp_flatten"] else "column" if values.shared["nuslerp_row_wise"] else "row"
@@ -142,7 +159,8 @@ def nuslerp(values: Values) -> MergingMethod:
 
 def multislerp(values: Values) -> MergingMethod:
     """The mean on the sphere, in one step."""
-    options = {"weights": values.each_of("weight"), "normalise": values.shared["normalize_weights"]}
+    weights = _divisible(values, True, "directions cannot be averaged so; give others")
+    options = {"weights": weights, "normalise": values.shared["normalize_weights"]}
     return _method("multi_slerp", tangent="projection", **options)
 
 
@@ -153,7 +171,7 @@ def karcher(_: Values) -> MergingMethod:
 
 def passthrough(values: Values) -> MergingMethod:
     """One model as it is, or scaled."""
-    (model,) = values.each
+    (model,) = _exactly(1, values, "passthrough")
     return _method("passthrough", scale=1.0 if model["scale"] is None else model["scale"])
 
 
@@ -164,6 +182,8 @@ def model_stock(values: Values) -> MergingMethod:
 
 def sce(values: Values) -> MergingMethod:
     """Select, calculate, erase."""
+    if values.shared["select_topk"] == 0.0:
+        return _method("task_arithmetic", scale=0.0)
     return _method("sce", density=values.shared["select_topk"])
 
 

@@ -1,0 +1,138 @@
+"""Recipes as people get them wrong, and unusual ones that are right."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.merging import recipe_zoo as zoo
+from tests.merging.made import one
+
+from accord.errors import ConfigurationError
+from accord.merging import (
+    KarcherMean,
+    ModelStock,
+    MultiSLERP,
+    NonFiniteMergeWarning,
+    begin_job,
+    merge_recipe,
+    open_checkpoint,
+)
+
+MODELS = "models: [{model: alpha, parameters: {weight: 1}}, {model: beta, parameters: {weight: 3}}]\n"
+LINEAR = f"{MODELS}merge_method: linear\n"
+THREE = "models: [{model: alpha}, {model: beta}, {model: gamma}]\nparameters: {weight: 1}\n"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("mistakes")
+    zoo.write_zoo(root)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def here(root, monkeypatch):
+    monkeypatch.chdir(root)
+
+
+def plan(text, out="never"):
+    job = begin_job(text, out)
+    return job.plan(job.recipes[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "models: [{model: alpha, parameters: {weight: 1, weight: 5}}]\nmerge_method: linear\n",
+            "'weight' stands twice",
+        ),
+        (f"{LINEAR}merge_method: ties\n", "'merge_method' stands twice"),
+        (
+            LINEAR.replace("weight: 3", "weight: .nan"),
+            r"weight, a parameter of models\[1\], is a finite number; got nan",
+        ),
+        (f"{LINEAR}parameters: {{normalize: [{{filter: mlp, value: [0.0, -.inf]}}]}}\n", "normalize.* got -inf"),
+        (LINEAR.replace("weight: 3", "weight: 'nan'"), "weight: 'nan' is no number"),
+        (LINEAR.replace("weight: 3", f"weight: 1{'0' * 400}"), "is no number"),
+        (LINEAR.replace("weight: 3", "weight: -1"), r"\[1.0, -1.0\] sum to 0, .* normalize: false"),
+        (f"{MODELS.replace('3', '-1')}merge_method: multislerp\n", "sum to 0"),
+        (f"{LINEAR}dtype: bfloat17\nout_dtype: float32\n", "^dtype is one of .* got 'bfloat17'"),
+        (f"{LINEAR}dtype: float32\nout_dtype: float8\n", "out_dtype is one of .* got 'float8'"),
+        (
+            "models: [{model: alpha, parameters: {weight: 1}}]\nmerge_method: nuslerp\n",
+            "nuslerp takes exactly 2 models",
+        ),
+        (f"{THREE}merge_method: nuslerp\nbase_model: base\n", "exactly 2 models, besides a base; it was given 3"),
+        ("models: [alpha, beta]\nmerge_method: passthrough\n", "passthrough takes exactly one model"),
+        (f"{MODELS}merge_method: TIES\n", "unknown merge_method 'TIES'. Did you mean 'ties'"),
+        (f"{MODELS}merge_method: ada_merging\n", "takes more than checkpoints; call accord.merging.AdaMerging"),
+        (f"{MODELS}merge_method: accord.AdaMerging\n", "takes more than checkpoints"),
+        (f"name: ../../elsewhere\n{LINEAR}", "no path out of its folder"),
+        (f"name: /elsewhere\n{LINEAR}", "no path out of its folder"),
+        (
+            f"{LINEAR}tokenizer: {{source: union, tokens: {{cat: {{force: 'false'}}}}}}\n",
+            "force is true or false; got 'false'",
+        ),
+        (f"{LINEAR}chat_template: 5\n", "chat_template is auto, .* got 5"),
+        ("base_model: alpha\ngate_mode: hidden\nexperts: [{source_model: beta}]\n", "mixture of experts"),
+    ],
+)
+def test_mistakes_are_explained(text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        plan(text)
+
+
+def test_the_same_recipe_written_in_other_ways():
+    expected = open_checkpoint(merge_recipe(LINEAR, "plain"))
+    anchors = (
+        "models:\n  - &first\n    model: ./alpha/\n    parameters: &heavy {weight: 1}\n"
+        "  - <<: *first\n    model: ../{here}/beta\n    parameters: {{<<: *heavy, weight: 3e0}}\nmerge_method: linear\n"
+    ).replace("{here}", Path.cwd().name)
+    written = {
+        "crlf": LINEAR.replace("\n", "\r\n"),
+        "mark": f"\ufeff{LINEAR}",
+        "anchors": anchors.replace("{{", "{").replace("}}", "}"),
+    }
+    for name, text in written.items():
+        Path(f"{name}.yaml").write_text(text, "utf-8", newline="")
+        result = open_checkpoint(merge_recipe(f"{name}.yaml", name))
+        assert all(torch.equal(result[key], expected[key]) for key in expected)
+
+
+def test_the_base_is_known_by_other_ways_to_write_its_path():
+    text = "models: [{model: ./base/}, {model: alpha}]\nmerge_method: task_arithmetic\nbase_model: base\n"
+    result = open_checkpoint(merge_recipe(f"{text}parameters: {{weight: 0.5, normalize: true}}\n", "dotted"))
+    alpha = open_checkpoint("alpha")
+    assert all(np.allclose(result[name], alpha[name], atol=1e-6) for name in alpha)
+
+
+def test_a_merge_that_cannot_be_leaves_its_folder_free():
+    wrong = "models: [alpha, beta]\nmerge_method: accord.Linear\nparameters: {weights: [1, 2, 3]}\n"
+    with pytest.raises(ConfigurationError, match="3 numbers for 2 models"):
+        merge_recipe(wrong, "again")
+    merge_recipe(wrong.replace(", 3]", "]"), "again")
+
+
+def test_keys_that_decide_nothing_are_named():
+    notes = "\n".join(plan(f"{LINEAR}rank: 3\nlayers: model.layers\n").notes)
+    assert "rank decides nothing" in notes and "layers decides nothing" in notes
+
+
+def test_nothing_of_the_variance_is_the_base():
+    text = "models: [alpha, beta]\nmerge_method: sce\nbase_model: base\nparameters: {select_topk: 0}\n"
+    result, base = open_checkpoint(merge_recipe(text, "none")), open_checkpoint("base")
+    assert all(torch.equal(result[name], base[name]) for name in base)
+
+
+@pytest.mark.parametrize("method", [ModelStock(), ModelStock("row"), MultiSLERP(), KarcherMean()], ids=repr)
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_numbers_that_are_none_are_seen_where_they_are(method, number):
+    base, models = one(0.0, 0.0, 0.0), [one(1.0, 2.0, 3.0), one(1.0, number, 4.0)]
+    with pytest.warns(NonFiniteMergeWarning, match="1 merged numbers of w"):
+        merged = method(None if method.base == "unused" else base, models)["w"]
+    assert torch.isfinite(merged).tolist() == [True, False, True]
