@@ -15,6 +15,7 @@ from tests.merging.test_strips import arc, stock, strips
 from accord.errors import ConfigurationError
 from accord.merging import begin_job
 from accord.merging.recipe.templates import TEMPLATES
+from accord.merging.selection import top
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,11 @@ def test_a_density_of_0_leaves_a_model_out(root, monkeypatch, method):
         with pytest.raises(ConfigurationError, match=f"density .*{wrong}|density={wrong}"):
             job = begin_job(f"{DENSITY.format(wrong)}\nmerge_method: {method}\nbase_model: base\n", "never")
             job.plan(job.recipes[0])
+
+
+def test_a_density_between_those_of_a_gradient_is_not_one_entry_short():
+    assert top((1 - 2 / 3) * 0 + 2 / 3 * 0.5, 384) == 128
+    assert top(0.29, 100) == 29 and top(0.33333333, 300_000_000) == 99_999_999
 
 
 def test_divisors_still_count_a_model_of_which_nothing_is_kept(root, monkeypatch):
