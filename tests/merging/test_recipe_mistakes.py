@@ -118,6 +118,16 @@ def test_a_merge_that_cannot_be_leaves_its_folder_free():
     merge_recipe(wrong.replace(", 3]", "]"), "again")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"), [({"threads": 0}, "threads is 1 or more; got 0"), ({"shard_bytes": 0}, "shard_bytes is 1")]
+)
+def test_nothing_is_done_by_no_thread_and_into_no_file(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        merge_recipe(LINEAR, "never", **options)
+    with pytest.raises(ConfigurationError, match="is a file, and the result of a merge is a folder"):
+        plan(LINEAR, "alpha/config.json")
+
+
 def test_keys_that_decide_nothing_are_named():
     notes = "\n".join(plan(f"{LINEAR}rank: 3\nlayers: model.layers\n").notes)
     assert "rank decides nothing" in notes and "layers decides nothing" in notes

@@ -118,4 +118,5 @@ def _how_to_report(words: list[str]) -> str:
 
 def _show_warning(message: Warning | str, *_place: Any) -> None:
     # People cannot act on the place in the source where a warning was raised.
-    print(f"accord: warning: {message}", file=sys.stderr)
+    # Threads warn, too, and the end of a line must not be written apart from it.
+    print(f"accord: warning: {message}\n", end="", file=sys.stderr)

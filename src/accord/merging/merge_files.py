@@ -222,6 +222,11 @@ def plan_entries(
         memory: bytes at most.
         shard_bytes: size of the result's files.
     """
+    for option, value in (("threads", threads), ("shard_bytes", shard_bytes)):
+        if value is not None and value < 1:
+            raise ConfigurationError(f"{option} is 1 or more; got {value}")
+    if Path(out).is_file():
+        raise ConfigurationError(f"{out} is a file, and the result of a merge is a folder")
     fitting, peak = threads_within(entries, threads or os.cpu_count() or 1, memory)
     read = sum(tensor.nbytes for e in entries for tensor in (*e.models, *([] if e.base is None else [e.base])))
     return MergePlan(
