@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -15,7 +16,17 @@ from tests.merging.made import close, one, siblings
 from tests.merging.nets import TASKS, accuracy, fine_tuned
 
 from accord.errors import ConfigurationError, DataError, RunError
-from accord.merging import EMR, Consensus, TallMasks, TaskArithmetic, TaskStore, compress, open_store, verify
+from accord.merging import (
+    EMR,
+    Consensus,
+    NonFiniteMergeWarning,
+    TallMasks,
+    TaskArithmetic,
+    TaskStore,
+    compress,
+    open_store,
+    verify,
+)
 
 BASE = one(1.0, 1.0, 1.0, 1.0)
 # task vectors (2, 1, 0, 3), (2, -4, 0.5, 0) and (1, 1, -1, 0); sums 5, -2, -.5, 3
@@ -200,3 +211,12 @@ def test_what_does_not_fit_the_models_is_refused(method, message):
         method(BASE, THREE)
     with pytest.raises(ConfigurationError, match="joint is"):
         Consensus(joint="mean")
+
+
+@pytest.mark.parametrize("method", [Consensus(), TallMasks(task=1), EMR(task=1)], ids=repr)
+def test_what_is_no_number_is_seen(method):
+    base = {"w": torch.zeros(4)}
+    broken, whole = {"w": torch.tensor([1.0, math.nan, 2.0, 0.0])}, {"w": torch.tensor([1.0, 2.0, -1.0, 0.0])}
+    with pytest.warns(NonFiniteMergeWarning, match="1 merged numbers of w"):
+        merged = method(base, [broken, whole])["w"]
+    assert merged.isnan().tolist() == [False, True, False, False]

@@ -57,7 +57,9 @@ class EMR(Masked):
         return elect(block, block.deltas(), "max", [1.0] * block.count)
 
     def mask(self, block: Block, index: int, unified: Tensor) -> Tensor:
-        return torch.mul(block.delta(index), unified.sign(), out=block.buffer("agrees")) > 0
+        agrees = torch.mul(block.delta(index), unified.sign(), out=block.buffer("agrees")) > 0
+        # What is no number has no sign to agree with: it stays, so that it is seen in the result.
+        return agrees.logical_or_(unified.isnan())
 
     def scales(self, models: int, found: Any) -> list[float]:
         own, masked = found[:models], found[models:]

@@ -105,4 +105,5 @@ def own_entries(block: Block, index: int, joint: Tensor, tall: float) -> Tensor:
     """Return where ``[length]`` a task vector is at least ``tall`` times its remainder in the joint one."""
     delta = block.delta(index)
     rest = torch.sub(joint, delta, out=block.buffer("rest")).abs_().mul_(tall)
-    return magnitudes(block, index, delta) >= rest
+    # What is no number is neither smaller nor larger: it stays, so that it is seen in the result.
+    return torch.lt(magnitudes(block, index, delta), rest).logical_not_()
