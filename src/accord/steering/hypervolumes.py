@@ -38,6 +38,7 @@ class Pile:
     def means(self, counts: Array) -> Array:
         """Return mean losses ``[R, P, T]`` in resamples ``[R, N]``."""
         models, tasks, rows = self.losses.shape
+        counts = counts.astype(np.float64)  # the losses may be float32, and so would be their sums
         totals = (counts @ self.losses.reshape(-1, rows).T).reshape(-1, models, tasks)
         with np.errstate(divide="ignore", invalid="ignore"):
             return totals / (counts @ self.weights.T)[:, None, :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,14 +63,12 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-# Resamples [r, N] of the same rows, chunk by chunk, the same ones on every call.
+# Chunks [r, N] of how often each row is drawn, the same ones on every call. The first line of all has every row once.
 Resamples = Callable[[], Iterator[Array]]
-# Values in the resamples of one chunk, by task and metric.
-Drawn = dict[str, dict[str, Array]]
 
 
 def remembered(resamples: Resamples) -> Resamples:
-    """Return the same resamples, drawn once and kept: 8 bytes for each of them and each row."""
+    """Return the same resamples, drawn once and kept: 4 bytes for each of them and each row."""
     chunks = list(resamples())
     return lambda: iter(chunks)
 
@@ -81,7 +79,6 @@ def measure(
     targets: Sequence[Target],
     resamples: Resamples,
     confidence: float = 0.95,
-    over: Callable[[Callable[[Array], Drawn], Iterable[Array]], Iterable[Drawn]] = map,
 ) -> Measured:
     """Return what N rows say about a model.
 
@@ -89,10 +86,8 @@ def measure(
         objectives: its tasks.
         outputs: of its heads for the rows, on the CPU.
         targets: of the rows.
-        resamples: how often each row is drawn, ``[R, N]`` in all.
+        resamples: the rows themselves and R resamples of them.
         confidence: coverage of the percentile intervals.
-        over: what takes a function over chunks, in order: ``map``, or that of a pool of threads, which has all chunks
-            at once.
     """
     with torch.no_grad():
         found = objectives.losses(outputs, targets)
@@ -103,18 +98,17 @@ def measure(
         encoder.task.name: encoder.scorers(prediction, target)
         for encoder, prediction, target in zip(objectives.encoders, predict(objectives, outputs), targets, strict=True)
     }
-    ones = np.ones((1, len(targets[0])))
-    points = {task: {name: float(score(ones)[0]) for name, score in own.items()} for task, own in scorers.items()}
-
-    def values(counts: Array) -> Drawn:
-        return {task: {name: score(counts) for name, score in own.items()} for task, own in scorers.items()}
-
-    drawn = list(over(values, resamples()))
+    drawn = {task: {name: [] for name in own} for task, own in scorers.items()}
+    for counts in resamples():
+        for task, own in scorers.items():
+            for name, score in own.items():
+                drawn[task][name].append(score(counts))
     metrics = {
-        task: {
-            name: Value(value, *interval(np.concatenate([chunk[task][name] for chunk in drawn]), confidence))
-            for name, value in of.items()
-        }
-        for task, of in points.items()
+        task: {name: _value(np.concatenate(parts), confidence) for name, parts in own.items()}
+        for task, own in drawn.items()
     }
     return Measured(losses, metrics)
+
+
+def _value(drawn: Array, confidence: float) -> Value:
+    return Value(float(drawn[0]), *interval(drawn[1:], confidence))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,8 +98,7 @@ class FrontRun:
         if self.kind != "steerable":
             return self.points[self.nearest(wanted)].live
         outputs, confidence = self._answers.at(wanted), float(self.results["confidence"])
-        targets, over = self.live.targets, self._threads.map
-        return measure(self.objectives, outputs, targets, self._resamples, confidence, over)
+        return measure(self.objectives, outputs, self.live.targets, self._resamples, confidence)
 
     def nearest(self, preference: Sequence[float] | Tensor) -> int:
         """Return which of :attr:`points` is nearest to ``preference``."""
@@ -187,10 +185,6 @@ class FrontRun:
     @cached_property
     def _resamples(self) -> Resamples:
         return remembered(live_resamples(self.live))
-
-    @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="resamples")
 
     @property
     def objectives(self) -> Objectives:

@@ -26,8 +26,6 @@ from accord.training.verdict import Array, resampled_counts
 
 # Resamples of the live rows, so that a new preference is answered while people drag, and at most of the test rows.
 LIVE_RESAMPLES, TEST_RESAMPLES = 100, 200
-# So many of a few thousand rows stay in a core's cache, and several threads have something to do.
-LIVE_CHUNK = 25
 
 
 def collect(field: Field, trained: Sequence[Trained], kept: Trained, test: Rows) -> dict[str, Any]:
@@ -107,18 +105,19 @@ def knee(losses: Tensor) -> int | None:
 
 
 def resamples(rows: int, count: int, seed: int) -> Resamples:
-    """Return resamples of ``rows`` rows, ``count`` in all, that are the same on every call."""
+    """Return resamples of ``rows`` rows, ``count`` in all after the rows themselves, the same on every call."""
 
     def draw() -> Iterator[Array]:
-        return resampled_counts(rows, count, np.random.default_rng(seed))
+        first, *others = resampled_counts(rows, count, np.random.default_rng(seed))
+        yield np.concatenate([np.ones((1, rows), first.dtype), first])
+        yield from others
 
     return draw
 
 
 def live_resamples(live: Rows) -> Resamples:
     """Return the resamples of the live rows that intervals come from, in a run and when it is asked later."""
-    draw = resamples(len(live), LIVE_RESAMPLES, 0)
-    return lambda: (counts[at : at + LIVE_CHUNK] for counts in draw() for at in range(0, len(counts), LIVE_CHUNK))
+    return resamples(len(live), LIVE_RESAMPLES, 0)
 
 
 def _point(field: Field, kept: Trained, index: int, test: Rows) -> dict[str, Any]:

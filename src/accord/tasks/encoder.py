@@ -16,7 +16,7 @@ from torch import Tensor
 
 from accord.errors import DataError, RunError, suggest
 from accord.tasks.labels import Floats, Labels
-from accord.tasks.metrics.metric import Metric, Scorer
+from accord.tasks.metrics.metric import Metric, Scorer, take_rows
 from accord.tasks.target import Target
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class TargetEncoder(ABC):
 
     def evaluate(self, predictions: NDArray[Any], target: Target) -> dict[str, float]:
         """Return metric name -> value over the observed rows; NaN where undefined (one class only, no rows)."""
-        ones = np.ones((1, len(target)))
+        ones = np.ones((1, len(target)), np.float32)
         return {name: float(score(ones)[0]) for name, score in self.scorers(predictions, target).items()}
 
     @classmethod
@@ -220,9 +220,11 @@ def weight_tensor(labels: Labels) -> Tensor | None:
 
 def _on_rows(score: Scorer, rows: Any, base: Floats | None) -> Scorer:
     index = None if rows.all() else np.flatnonzero(rows)
+    if index is None and base is None:
+        return score
 
-    def restricted(weights: Floats) -> Floats:
-        chosen = weights if index is None else weights.take(index, axis=1)
+    def restricted(weights: NDArray[Any]) -> Floats:
+        chosen = weights if index is None else take_rows(weights, index)
         return score(chosen if base is None else chosen * base)
 
     return restricted

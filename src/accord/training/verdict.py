@@ -65,12 +65,17 @@ class Verdict:
 
 
 def resampled_counts(rows: int, resamples: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Yield float64 chunks ``[r, rows]`` of how often each row is drawn; every line sums to ``rows``."""
+    """Yield chunks ``[r, rows]`` of how often each row is drawn, as scorers like them; every line sums to ``rows``.
+
+    They are float32 as long as that counts all rows exactly.
+    """
     per_chunk = max(1, min(resamples, CHUNK // max(1, rows)))
+    kind = np.float32 if rows < 2**24 else np.float64
     for start in range(0, resamples, per_chunk):
-        lines = min(per_chunk, resamples - start)
-        draws = (np.bincount(rng.integers(0, rows, rows), minlength=rows) for _ in range(lines))
-        yield np.stack([line.astype(np.float64) for line in draws])
+        chunk = np.empty((min(per_chunk, resamples - start), rows), kind)
+        for line in chunk:
+            line[:] = np.bincount(rng.integers(0, rows, rows), minlength=rows)
+        yield np.asfortranarray(chunk)
 
 
 def judge(contests: Sequence[Contest], *, rows: int, resamples: int, confidence: float, seed: int = 0) -> Verdict:

@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from accord.tasks import metrics as m
 from accord.tasks.metrics.rank import median_rank
+from accord.tasks.metrics.sums import CACHE, running
 
 LEVELS = (0.1, 0.5, 0.8)
 BINARY = [m.AUC, m.AVERAGE_PRECISION, m.LOG_LOSS, m.BRIER, m.ACCURACY, m.BALANCED_ACCURACY, m.F1, m.MATTHEWS]
@@ -49,6 +51,46 @@ def test_whole_weights_are_repeated_rows(shape, metric, seed, rows):
         picked = np.repeat(np.arange(rows), counts)
         expected = metric(predictions[picked], truth[picked]) if len(picked) else math.nan
         np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("shape", "metric"), ALL, ids=lambda x: getattr(x, "name", x))
+@pytest.mark.parametrize("rows", [1, 6, 700])
+def test_counts_in_single_precision_and_in_either_order_say_the_same(shape, metric, rows):
+    rng = np.random.default_rng(rows)
+    score = metric.scorer(*sample(shape, rng, rows))
+    draws = rng.multinomial(rows, np.full(rows, 1 / rows), 9).astype(float)
+    expected = score(draws)
+    draws.flags.writeable = False  # nobody writes into what it is given
+    for counts in (np.asfortranarray(draws), draws.astype(np.float32), np.asfortranarray(draws.astype(np.float32))):
+        found = score(counts)
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 5), st.sampled_from([1, 20, 60_000]))
+def test_means_over_columns_are_means_of_what_each_column_says(seed, rows, columns, at_once):
+    rng = np.random.default_rng(seed)
+    scores, truth = rng.integers(0, 5, (rows, columns)) / 4, rng.integers(0, 2, (rows, columns)).astype(float)
+    truth[rng.random((rows, columns)) < 0.2] = np.nan
+    weights = rng.integers(0, 3, (7, rows)) * rng.choice([1.0, 0.1], rows)
+    for several, one in ((m.MACRO_AUC, m.AUC), (m.MEAN_AVERAGE_PRECISION, m.AVERAGE_PRECISION)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("accord.tasks.metrics.ranking.AT_ONCE", at_once)
+            found = several.scorer(scores, truth)(weights)
+        each = [
+            one.scorer(scores[kept, k], truth[kept, k])(weights[:, kept]) for k, kept in enumerate(~np.isnan(truth).T)
+        ]
+        for value, own in zip(found, np.array(each).T, strict=True):
+            expected = np.mean(own[~np.isnan(own)]) if not np.isnan(own).all() else math.nan
+            np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_running_sums_of_many_groups_are_those_of_few():
+    sums = torch.from_numpy(np.random.default_rng(0).integers(0, 5, (3001, 50))).double()
+    assert sums.nbytes > CACHE
+    assert torch.equal(running(sums), sums.cumsum(0))
+    assert torch.equal(running(sums.float()), sums.cumsum(0).float())
 
 
 @pytest.mark.parametrize(("shape", "metric"), ALL, ids=lambda x: getattr(x, "name", x))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -27,15 +27,14 @@ from accord.tasks.encoder import (
 from accord.tasks.labels import Floats, Labels
 from accord.tasks.metrics import (
     ACCURACY,
-    AUC,
     BALANCED_ACCURACY,
     BRIER,
     LOG_LOSS,
+    MACRO_AUC,
     MACRO_F1,
     MATTHEWS,
     Metric,
     Scorer,
-    over_columns,
     top_k,
 )
 from accord.tasks.target import Target
@@ -49,10 +48,10 @@ _MANY, _ROWS_PER_CLASS = 20, 5
 
 def _one_against_rest(probabilities: Floats, truth: Floats) -> Scorer:
     members = (truth[:, None] == np.arange(probabilities.shape[1])).astype(np.float64)
-    return over_columns(AUC.function)(probabilities, members)
+    return MACRO_AUC.function(probabilities, members)
 
 
-_MACRO_AUC = Metric("auc", "macro AUC", True, "points", 100.0, _one_against_rest)
+_MACRO_AUC = replace(MACRO_AUC, function=_one_against_rest)
 _METRICS = (
     ACCURACY, BALANCED_ACCURACY, MACRO_F1, LOG_LOSS, BRIER, _MACRO_AUC, MATTHEWS, top_k(2), top_k(3), top_k(5)
 )  # fmt: skip

@@ -15,7 +15,16 @@ from torch.nn import functional
 from accord.errors import DataError
 from accord.tasks.encoder import Loss, TargetEncoder, require_labels, row_weights, weight_tensor
 from accord.tasks.labels import Floats, Labels
-from accord.tasks.metrics import ACCURACY, AUC, AVERAGE_PRECISION, BRIER, F1, LOG_LOSS, Metric, over_columns
+from accord.tasks.metrics import (
+    ACCURACY,
+    BRIER,
+    F1,
+    LOG_LOSS,
+    MACRO_AUC,
+    MEAN_AVERAGE_PRECISION,
+    Metric,
+    over_columns,
+)
 from accord.tasks.target import Target
 
 if TYPE_CHECKING:
@@ -27,8 +36,8 @@ def _macro(metric: Metric, label: str) -> Metric:
 
 
 _METRICS = (
-    _macro(AUC, "macro AUC"),
-    _macro(AVERAGE_PRECISION, "mean average precision"),
+    MACRO_AUC,
+    MEAN_AVERAGE_PRECISION,
     _macro(F1, "macro F1"),
     _macro(LOG_LOSS, "log loss"),
     _macro(BRIER, "Brier score"),

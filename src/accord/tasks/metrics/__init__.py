@@ -6,7 +6,7 @@ from accord.tasks.metrics.interval import coverage_error, middle_error, pinball
 from accord.tasks.metrics.metric import Metric, Scorer, over_columns
 from accord.tasks.metrics.probability import BRIER, LOG_LOSS
 from accord.tasks.metrics.rank import QUADRATIC_KAPPA, RANK_ACCURACY, RANK_ERROR
-from accord.tasks.metrics.ranking import AUC, AVERAGE_PRECISION, SPEARMAN
+from accord.tasks.metrics.ranking import AUC, AVERAGE_PRECISION, MACRO_AUC, MEAN_AVERAGE_PRECISION, SPEARMAN
 
 __all__ = [
     "ACCURACY",
@@ -16,9 +16,11 @@ __all__ = [
     "BRIER",
     "F1",
     "LOG_LOSS",
+    "MACRO_AUC",
     "MACRO_F1",
     "MAE",
     "MATTHEWS",
+    "MEAN_AVERAGE_PRECISION",
     "POISSON_DEVIANCE",
     "QUADRATIC_KAPPA",
     "R2",

@@ -7,11 +7,15 @@ first of equals). Ordinal tasks decide differently: see :mod:`accord.tasks.metri
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of, ratio
+from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of
+from accord.tasks.metrics.sums import Groups, by_row, quotient
 
 
 def decisions(predictions: Floats) -> NDArray[np.int64]:
@@ -19,91 +23,50 @@ def decisions(predictions: Floats) -> NDArray[np.int64]:
     return (predictions >= 0.5).astype(np.int64) if predictions.ndim == 1 else predictions.argmax(1)
 
 
-def class_sums(codes: NDArray[np.int64], classes: int) -> Scorer:
-    """Return a function of weights ``[R, N]`` to the weight of each class ``[R, classes]``."""
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.append(True, np.diff(codes[order]) != 0)[: len(order)])
-    present = codes[order][starts]
-
-    def sums(weights: Floats) -> Floats:
-        found = np.zeros((len(weights), classes))
-        if len(starts):
-            found[:, present] = np.add.reduceat(weights.take(order, axis=1), starts, axis=1)
-        return found
-
-    return sums
-
-
-def _tables(predictions: Floats, truth: Floats) -> Callable[[Floats], tuple[Floats, Floats, Floats]]:
-    # Per class [R, C]: weight decided rightly, weight of the class, weight decided for it. One pass over the rows sums
+def _of_table(value: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[[Floats, Floats], Scorer]:
+    # Per class [C, R]: weight decided rightly, weight of the class, weight decided for it. One pass over the rows sums
     # the pairs of class and decision that occur, and all three are sums of these.
-    classes = 2 if predictions.ndim == 1 else predictions.shape[1]
-    pairs, codes = np.unique(truth.astype(np.int64) * classes + decisions(predictions), return_inverse=True)
-    actual, decided = np.divmod(pairs, classes)
-    right = actual == decided
-    of_pair, of_right = class_sums(codes, len(pairs)), class_sums(actual[right], classes)
-    of_class, for_class = class_sums(actual, classes), class_sums(decided, classes)
+    def prepare(predictions: Floats, truth: Floats) -> Scorer:
+        classes = 2 if predictions.ndim == 1 else predictions.shape[1]
+        pairs, codes = np.unique(truth.astype(np.int64) * classes + decisions(predictions), return_inverse=True)
+        actual, decided = map(torch.from_numpy, np.divmod(pairs, classes))
+        right, groups = actual == decided, Groups.of(codes, len(pairs))
 
-    def tables(weights: Floats) -> tuple[Floats, Floats, Floats]:
-        found = of_pair(weights)
-        return of_right(found[:, right]), of_class(found), for_class(found)
+        def score(weights: NDArray[Any]) -> Floats:
+            sums = groups.sums(by_row(weights)).double()
+            none = sums.new_zeros(classes, sums.shape[1])
+            rightly = none.index_add(0, actual[right], sums[right])
+            return value(rightly, none.index_add(0, actual, sums), none.index_add(0, decided, sums)).numpy()
 
-    return tables
+        return score
+
+    return prepare
 
 
 def _accuracy(predictions: Floats, truth: Floats) -> Scorer:
     return mean_of((decisions(predictions) == truth).astype(np.float64))
 
 
-def _balanced_accuracy(predictions: Floats, truth: Floats) -> Scorer:
+def _balanced_accuracy(right: Tensor, actual: Tensor, _decided: Tensor) -> Tensor:
     # Mean recall over the classes that occur.
-    tables = _tables(predictions, truth)
-
-    def score(weights: Floats) -> Floats:
-        right, actual, _ = tables(weights)
-        return _mean_over(actual > 0, np.divide(right, actual, out=np.zeros_like(right), where=actual > 0))
-
-    return score
+    return quotient(right, actual).nanmean(0)
 
 
-def _f1(predictions: Floats, truth: Floats) -> Scorer:
-    tables = _tables(predictions, truth)
-
-    def score(weights: Floats) -> Floats:
-        right, actual, decided = tables(weights)
-        return ratio(2 * right[:, 1], actual[:, 1] + decided[:, 1])
-
-    return score
+def _f1(right: Tensor, actual: Tensor, decided: Tensor) -> Tensor:
+    return quotient(2 * right[1], actual[1] + decided[1])
 
 
-def _macro_f1(predictions: Floats, truth: Floats) -> Scorer:
+def _macro_f1(right: Tensor, actual: Tensor, decided: Tensor) -> Tensor:
     # Mean F1 over the classes that occur or are decided for; 0 for one that is never right.
-    tables = _tables(predictions, truth)
-
-    def score(weights: Floats) -> Floats:
-        right, actual, decided = tables(weights)
-        both = actual + decided
-        return _mean_over(both > 0, np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0))
-
-    return score
+    return quotient(2 * right, actual + decided).nanmean(0)
 
 
-def _matthews(predictions: Floats, truth: Floats) -> Scorer:
+def _matthews(right: Tensor, actual: Tensor, decided: Tensor) -> Tensor:
     # Correlation between decision and truth for any number of classes (Gorodkin, 2004).
-    tables = _tables(predictions, truth)
-
-    def score(weights: Floats) -> Floats:
-        right, actual, decided = tables(weights)
-        total = weights.sum(1)
-        covariance = right.sum(1) * total - (actual * decided).sum(1)
-        spread = (total**2 - (actual**2).sum(1)) * (total**2 - (decided**2).sum(1))
-        return ratio(covariance, np.sqrt(np.maximum(spread, 0.0)))
-
-    return score
-
-
-def _mean_over(chosen: NDArray[np.bool_], values: Floats) -> Floats:
-    return ratio(np.where(chosen, values, 0.0).sum(1), chosen.sum(1).astype(np.float64))
+    total = actual.sum(0)
+    covariance = right.sum(0) * total - (actual * decided).sum(0)
+    spread = (total**2 - (actual**2).sum(0)) * (total**2 - (decided**2).sum(0))
+    return quotient(covariance, spread.clamp(min=0.0).sqrt())
 
 
 def top_k(k: int) -> Metric:
@@ -117,7 +80,9 @@ def top_k(k: int) -> Metric:
 
 
 ACCURACY = Metric("accuracy", "accuracy", True, "points", 100.0, _accuracy)
-BALANCED_ACCURACY = Metric("balanced_accuracy", "balanced accuracy", True, "points", 100.0, _balanced_accuracy)
-F1 = Metric("f1", "F1", True, "points", 100.0, _f1)
-MACRO_F1 = Metric("macro_f1", "macro F1", True, "points", 100.0, _macro_f1)
-MATTHEWS = Metric("matthews", "Matthews correlation", True, "points", 100.0, _matthews)
+BALANCED_ACCURACY = Metric(
+    "balanced_accuracy", "balanced accuracy", True, "points", 100.0, _of_table(_balanced_accuracy)
+)
+F1 = Metric("f1", "F1", True, "points", 100.0, _of_table(_f1))
+MACRO_F1 = Metric("macro_f1", "macro F1", True, "points", 100.0, _of_table(_macro_f1))
+MATTHEWS = Metric("matthews", "Matthews correlation", True, "points", 100.0, _of_table(_matthews))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of, ratio
+import numpy as np
+from numpy.typing import NDArray
+
+from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of, ratio, weighted_sums
 
 
 def _rmse(predictions: Floats, truth: Floats) -> Scorer:
@@ -17,14 +20,14 @@ def _mae(predictions: Floats, truth: Floats) -> Scorer:
 
 
 def _r2(predictions: Floats, truth: Floats) -> Scorer:
-    squared = (predictions - truth) ** 2
     # Centring first keeps the variance of, say, years from drowning in rounding; it changes nothing else.
     centred = truth - truth.mean() if len(truth) else truth
+    columns = np.stack([(predictions - truth) ** 2, centred**2, centred, np.ones(len(truth))], axis=1)
 
-    def score(weights: Floats) -> Floats:
-        total = weights.sum(1)
-        spread = weights @ centred**2 - ratio((weights @ centred) ** 2, total)
-        return 1.0 - ratio(weights @ squared, np.where(spread > 1e-12 * (weights @ centred**2), spread, 0.0))
+    def score(weights: NDArray[Any]) -> Floats:
+        missed, squares, plain, total = weighted_sums(weights, columns).T
+        spread = squares - ratio(plain**2, total)
+        return 1.0 - ratio(missed, np.where(spread > 1e-12 * squares, spread, 0.0))
 
     return score
 

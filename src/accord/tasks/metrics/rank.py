@@ -5,10 +5,12 @@ A prediction decides for the median of its distribution, which has the smallest 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of, ratio
+from accord.tasks.metrics.metric import Floats, Metric, Scorer, mean_of, ratio, weighted_sums
 
 
 def median_rank(probabilities: Floats) -> NDArray[np.int64]:
@@ -21,14 +23,13 @@ def _quadratic_kappa(probabilities: Floats, truth: Floats) -> Scorer:
     # 1 - sum of squared distances / what they would be if decision and truth were independent (Cohen, 1968). The
     # independent one needs only first and second moments, so no confusion table is built.
     decided = median_rank(probabilities).astype(np.float64)
-    squared = (decided - truth) ** 2
+    columns = np.stack([(decided - truth) ** 2, decided, truth, decided**2, truth**2, np.ones(len(truth))], axis=1)
 
-    def score(weights: Floats) -> Floats:
-        total = weights.sum(1)
-        first = ratio(weights @ decided, total), ratio(weights @ truth, total)
-        second = ratio(weights @ decided**2, total), ratio(weights @ truth**2, total)
-        expected = second[0] + second[1] - 2.0 * first[0] * first[1]
-        return 1.0 - ratio(ratio(weights @ squared, total), np.where(expected > 1e-12, expected, 0.0))
+    def score(weights: NDArray[Any]) -> Floats:
+        sums = weighted_sums(weights, columns)
+        squared, *moments = ratio(sums[:, :-1], np.repeat(sums[:, -1:], 5, axis=1)).T
+        expected = moments[2] + moments[3] - 2.0 * moments[0] * moments[1]
+        return 1.0 - ratio(squared, np.where(expected > 1e-12, expected, 0.0))
 
     return score
 

@@ -2,89 +2,114 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from accord.tasks.metrics.metric import Floats, Metric, Scorer, ratio, running_sums
+from accord.tasks.metrics.metric import Floats, Metric, Scorer
+from accord.tasks.metrics.sums import Groups, by_row, quotient, running
+from accord.tasks.metrics.walks import Walks
 
-
-def _auc(scores: Floats, truth: Floats) -> Scorer:
-    # P(score of a positive > score of a negative) + half of P(equal) (Hanley & McNeil, 1982). The smaller class makes a
-    # short table of what lies below each of its scores, and below half of them at it; the other one looks up in it.
-    rare = truth > 0.5
-    swapped = 2 * int(rare.sum()) > len(rare)
-    rare = ~rare if swapped else rare
-    few = np.flatnonzero(rare)
-    few = few[np.argsort(scores[few], kind="stable")]
-    ends = np.flatnonzero(np.append(np.diff(scores[few]) != 0, True)[: len(few)])
-    levels = scores[few][ends]
-    below = np.searchsorted(levels, scores)
-    place = 2 * below + (np.append(levels, np.nan)[below] == scores)
-    place[rare] = 2 * len(levels) + 1
-    others = (~rare).astype(np.float64)
-
-    def score(weights: Floats) -> Floats:
-        table = np.zeros((len(weights), 2 * len(levels) + 2))
-        table[:, 2:-1:2] = running_sums(weights.take(few, axis=1)).take(ends, axis=1)
-        table[:, 1:-2:2] = (table[:, :-3:2] + table[:, 2:-1:2]) / 2
-        share = ratio(np.einsum("rn,rn->r", weights, table.take(place, axis=1)), table[:, -2] * (weights @ others))
-        return share if swapped else 1.0 - share
-
-    return score
+# Weights of rows [N, R] to values [K, R] of K columns.
+Values = Callable[[Tensor], Tensor]
+# How many scores are walked at once: more save no time, and take memory.
+AT_ONCE = 60_000
 
 
-def _average_precision(scores: Floats, truth: Floats) -> Scorer:
+def _auc(scores: Floats, truth: Floats) -> Values:
+    # P(score of a positive > score of a negative) + half of P(equal) (Hanley & McNeil, 1982): at each score of the
+    # smaller class, the weight of the other one below it and half of that at it, which is the mean of below and up to.
+    positive, labelled = truth > 0.5, ~np.isnan(truth)
+    swapped = 2 * positive.sum(0) > labelled.sum(0)
+    rare = (positive != swapped) & labelled
+    walks, other = Walks(scores, rare, labelled & ~rare), torch.from_numpy(swapped)[:, None]
+
+    def values(rows: Tensor) -> Tensor:
+        at, between = walks.chosen.sums(rows), walks.between.sums(rows)
+        below = running(between)
+        beaten = below[walks.upto] + below[walks.below] if walks.tied else 2 * below[walks.upto]
+        found = walks.by_column(at)
+        wins = walks.by_column(at.double() * beaten) / 2 - found * below[walks.start]
+        share = quotient(wins, found * walks.between_by_column(between))
+        return torch.where(other, 1.0 - share, share)
+
+    return values
+
+
+def _average_precision(scores: Floats, truth: Floats) -> Values:
     # Sum over thresholds of recall gained times precision there; rows with one score enter together. Only thresholds
     # that a positive has count, so only these are looked up.
-    order = np.argsort(-scores, kind="stable")
-    new = np.append(True, np.diff(scores[order]) != 0)[: len(order)]
-    last, group = np.append(np.flatnonzero(new)[1:], len(order)) - 1, np.cumsum(new) - 1
-    hit = np.flatnonzero(truth[order] > 0.5)
-    positive, groups = order[hit], group[hit]
-    ends = np.flatnonzero(np.append(np.diff(groups) != 0, True)[: len(groups)])
-    upto = last[groups[ends]]
+    walks = Walks(-scores, truth > 0.5, ~np.isnan(truth))
 
-    def score(weights: Floats) -> Floats:
-        hits = running_sums(weights.take(positive, axis=1)).take(ends, axis=1)
-        drawn = running_sums(weights.take(order, axis=1)).take(upto, axis=1)
-        precision = np.divide(hits, drawn, out=np.zeros_like(hits), where=drawn > 0)
-        gained = np.diff(hits, axis=1, prepend=0.0)
-        return ratio((gained * precision).sum(1), gained.sum(1))
+    def values(rows: Tensor) -> Tensor:
+        gained, upto = walks.chosen.sums(rows), running(walks.between.sums(rows))
+        found = walks.by_column(gained)
+        hits = running(gained) - (found.cumsum(0) - found)[walks.column]
+        drawn = upto[walks.upto] - upto[walks.start][walks.column]
+        precision = (hits.double() / drawn).where(gained > 0, 0.0)
+        return quotient(walks.by_column(gained * precision), found)
 
-    return score
+    return values
 
 
-def _midranks(values: Floats) -> Scorer:
-    # Weighted mid-ranks [R, N]: the weight below plus half of the weight at the same value.
-    order = np.argsort(values, kind="stable")
-    group = np.cumsum(np.append(True, np.diff(values[order]) != 0)) - 1
-    last = np.flatnonzero(np.append(np.diff(group) != 0, True))
-    back = np.empty(len(order), np.int64)
-    back[order] = group
+def _one(function: Callable[[Floats, Floats], Values]) -> Callable[[Floats, Floats], Scorer]:
+    def prepare(scores: Floats, truth: Floats) -> Scorer:
+        values = function(scores[:, None], truth[:, None])
+        return lambda weights: values(by_row(weights))[0].numpy()
 
-    def ranks(weights: Floats) -> Floats:
-        upto = running_sums(weights.take(order, axis=1))[:, last]
-        middle = (upto + np.concatenate([np.zeros((len(upto), 1)), upto[:, :-1]], axis=1)) / 2
-        return middle.take(back, axis=1)
+    return prepare
 
-    return ranks
+
+def _mean(function: Callable[[Floats, Floats], Values]) -> Callable[[Floats, Floats], Scorer]:
+    # Over label columns [N, K], each on its own rows where truth is not NaN; one where it is undefined is left out.
+    def prepare(scores: Floats, truth: Floats) -> Scorer:
+        step = max(1, AT_ONCE // max(1, len(truth)))
+        parts = [function(scores[:, k : k + step], truth[:, k : k + step]) for k in range(0, truth.shape[1], step)]
+
+        def score(weights: NDArray[Any]) -> Floats:
+            rows = by_row(weights)
+            return torch.cat([values(rows) for values in parts]).nanmean(0).numpy()
+
+        return score
+
+    return prepare
+
+
+class _Midranks:
+    """Weights ``[N, R]`` -> weighted mid-ranks ``[N, R]``: the weight below plus half of that at the same value."""
+
+    def __init__(self, values: Floats) -> None:
+        levels, self._codes = np.unique(values, return_inverse=True)
+        self._groups = Groups.of(self._codes, len(levels))
+
+    def __call__(self, weights: Tensor) -> Tensor:
+        at = self._groups.sums(weights)
+        return (running(at).double() - at / 2)[self._codes]
 
 
 def _spearman(predictions: Floats, truth: Floats) -> Scorer:
     if not len(truth):
         return lambda weights: np.full(len(weights), np.nan)
-    first, second = _midranks(predictions), _midranks(truth)
+    first, second = _Midranks(predictions), _Midranks(truth)
 
-    def score(weights: Floats) -> Floats:
-        total = weights.sum(1, keepdims=True)
-        x, y = first(weights), second(weights)
-        x = x - ratio((weights * x).sum(1, keepdims=True), total)
-        y = y - ratio((weights * y).sum(1, keepdims=True), total)
-        spread = np.sqrt((weights * x * x).sum(1) * (weights * y * y).sum(1))
-        return ratio((weights * x * y).sum(1), spread)
+    def score(weights: NDArray[Any]) -> Floats:
+        rows = by_row(weights)
+        total = rows.double().sum(0)
+        x, y = (ranks - (rows * ranks).sum(0) / total for ranks in (first(rows), second(rows)))
+        spread = ((rows * x * x).sum(0) * (rows * y * y).sum(0)).sqrt()
+        return quotient((rows * x * y).sum(0), spread).numpy()
 
     return score
 
 
-AUC = Metric("auc", "AUC", True, "points", 100.0, _auc)
-AVERAGE_PRECISION = Metric("average_precision", "average precision", True, "points", 100.0, _average_precision)
+AUC = Metric("auc", "AUC", True, "points", 100.0, _one(_auc))
+MACRO_AUC = Metric("auc", "macro AUC", True, "points", 100.0, _mean(_auc))
+AVERAGE_PRECISION = Metric("average_precision", "average precision", True, "points", 100.0, _one(_average_precision))
+MEAN_AVERAGE_PRECISION = Metric(
+    "average_precision", "mean average precision", True, "points", 100.0, _mean(_average_precision)
+)
 SPEARMAN = Metric("spearman", "Spearman correlation", True, "points", 100.0, _spearman)
