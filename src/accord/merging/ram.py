@@ -39,8 +39,8 @@ class RAM(MergingMethod):
             ramplus_tl does.
         scale: factor of the merged task vector.
 
-    One model at threshold 0 and scale 1 comes back. Half-precision models trained from a half-precision base change by
-    no less than a rounding, so that any threshold below that means the same.
+    One model at threshold 0 and scale 1 comes back. The threshold is absolute, as the authors': weights below 0.001 can
+    change by more than one rounding of bfloat16 without passing the default.
 
     Source: Yuan et al., Behavior Knowledge Merge in Reinforced Agentic Models, 2026, and the authors' script
     ``ram-main.py`` (modes ``arm`` and ``arm-r-v2``).

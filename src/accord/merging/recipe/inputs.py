@@ -89,6 +89,10 @@ class Inputs:
             self._models[reference] = self._open(reference)
         return self._models[reference]
 
+    def put(self, model: Model) -> None:
+        """Take ``model`` from now on for what its reference names."""
+        self._models[model.reference] = model
+
     def _open(self, reference: Reference) -> Model:
         if self.is_adapter(reference):
             raise ConfigurationError(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from accord.errors import ConfigurationError
 from accord.merging.companions import copy_companions
@@ -17,6 +18,7 @@ from accord.merging.recipe.chat import chosen_template, template_files
 from accord.merging.recipe.configuration import as_bytes, layers_told, with_layers, with_tokens
 from accord.merging.recipe.dialect import Dialect, find_dialect, meaningless
 from accord.merging.recipe.entries import entries_of
+from accord.merging.recipe.heads import give_heads, untied
 from accord.merging.recipe.inputs import Inputs, Model
 from accord.merging.recipe.parts import Part, parts_of
 from accord.merging.recipe.resolved import resolved
@@ -95,6 +97,8 @@ def plan_recipe(
     dialect = find_dialect(recipe.method)
     inputs = Inputs(Path(folder), made or {})
     notes = _said(recipe, dialect)
+    given = give_heads(recipe, inputs)
+    notes += [f"the head of {model.label} is its embedding; it is merged as a head of its own" for model in given]
     parts = parts_of(recipe, inputs, dialect.base != "input" or recipe.method in COUNTS_BASE)
     leader = inputs.model(recipe.leader())
     members = list(dict.fromkeys(member.model for part in parts for member in part.members))
@@ -102,7 +106,8 @@ def plan_recipe(
     entries, models_of = entries_of(recipe, parts, vocabulary.instead)
     models = tuple(dict.fromkeys([leader, *inputs.opened]))
     notes += [*vocabulary.notes, *_left_behind(leader)]
-    files, more = _configured(recipe, leader, parts, vocabulary)
+    config = untied(leader.config) if leader in given else leader.config
+    files, more = _configured(recipe, leader, config, parts, vocabulary)
     template = chosen_template(recipe.chat_template, [model.folder for model in members])
     files |= vocabulary.files | template_files(template, leader.folder, vocabulary.files)
     text = recipe_text(resolved(recipe, inputs, dialect))
@@ -144,10 +149,10 @@ def _left_behind(leader: Model) -> list[str]:
 
 
 def _configured(
-    recipe: Recipe, leader: Model, parts: Sequence[Part], vocabulary: Vocabulary
+    recipe: Recipe, leader: Model, config: Mapping[str, Any], parts: Sequence[Part], vocabulary: Vocabulary
 ) -> tuple[dict[str, bytes | None], list[str]]:
     """Return the configuration, where it is another than the leader's, and what there is to say about it."""
-    config, notes = dict(leader.config), []
+    notes: list[str] = []
     if not config:
         return {}, notes
     picks = [pick for part in parts for pick in part.picks]
