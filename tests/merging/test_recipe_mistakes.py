@@ -79,6 +79,11 @@ def plan(text, out="never"):
             "force is true or false; got 'false'",
         ),
         (f"{LINEAR}chat_template: 5\n", "chat_template is auto, .* got 5"),
+        (f"{LINEAR}select_topk: 0.15\n", "no key 'select_topk'. It is a parameter .* under `parameters`"),
+        ("models: [{model: alpha, weight: 1}]\nmerge_method: linear\n", "'weight'. It is a parameter"),
+        (f"{LINEAR}pad_to_multiple_of: 8\n", "It stands under `tokenizer`"),
+        (f"{LINEAR}dype: float32\n", "no key 'dype'. Did you mean 'dtype'"),
+        (f"{LINEAR}parameters: {{smooth: false}}\n", "linear has no parameter 'smooth'"),
         ("base_model: alpha\ngate_mode: hidden\nexperts: [{source_model: beta}]\n", "mixture of experts"),
     ],
 )
@@ -102,6 +107,19 @@ def test_the_same_recipe_written_in_other_ways():
         Path(f"{name}.yaml").write_text(text, "utf-8", newline="")
         result = open_checkpoint(merge_recipe(f"{name}.yaml", name))
         assert all(torch.equal(result[key], expected[key]) for key in expected)
+
+
+def test_values_as_published_recipes_have_them():
+    text = (
+        "merge_method: task_arithmetic\nbase_model: base\ntokenizer: {}\nparameters: {lambda: 1, normalize: 1.0}\n"
+        "modules:\n  default:\n    slices:\n    - sources:\n"
+        "      - {layer_range: [0, 4], model: alpha, parameters: {weight: [0.5], embed_slerp: true}}\n"
+        "      - {layer_range: [0, 4], model: base}\n"
+    )
+    job = begin_job(text, "published")
+    assert any("embed_slerp decides nothing" in note for note in job.plan(job.recipes[0]).notes)
+    result, alpha = open_checkpoint(merge_recipe(text, "published")), open_checkpoint("alpha")
+    assert all(torch.allclose(result[name], alpha[name], atol=1e-6) for name in alpha)
 
 
 def test_the_base_is_known_by_other_ways_to_write_its_path():

@@ -107,7 +107,11 @@ DIALECTS: dict[str, Dialect] = {
 }
 
 # Parameters that say how mergekit computes, which decides nothing here.
-MEANINGLESS = {"int8_mask": "masks take no memory to speak of", "eps": "no division here needs it"}
+MEANINGLESS = {
+    "int8_mask": "masks take no memory to speak of",
+    "eps": "no division here needs it",
+    "embed_slerp": "embeddings are merged as all else",
+}
 KNOWN = frozenset(option.name for dialect in DIALECTS.values() for option in dialect.options) | set(MEANINGLESS)
 
 

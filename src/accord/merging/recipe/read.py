@@ -10,8 +10,10 @@ from typing import Any
 import yaml
 
 from accord.errors import ConfigurationError, suggest
+from accord.merging.recipe.dialect import KNOWN
 from accord.merging.recipe.reference import parse_reference
 from accord.merging.recipe.schema import DTYPES, Recipe, Slice, Source, Tokenizer
+from accord.merging.recipe.tokens import KEYS as TOKENIZER_KEYS
 from accord.merging.recipe.tokens import parse_tokenizer
 
 TOP = (
@@ -252,8 +254,15 @@ def _mapping(value: Any, where: str, keys: Sequence[str] | None) -> dict[str, An
         raise ConfigurationError(f"{where} is a mapping of keys and values; got {value!r}")
     for key in value:
         if keys is not None and key not in keys:
-            raise ConfigurationError(f"{where} has no key {key!r}. {suggest(str(key), keys)}")
+            raise ConfigurationError(f"{where} has no key {key!r}. {_astray(key) or suggest(str(key), keys)}")
     return {str(key): entry for key, entry in value.items()}
+
+
+def _astray(key: Any) -> str:
+    """Return a sentence about a key that stands in the wrong place, where mergekit reads past it."""
+    if key in KNOWN:
+        return "It is a parameter and has no effect in mergekit either, unless it stands under `parameters`"
+    return "It stands under `tokenizer`" if key in TOKENIZER_KEYS else ""
 
 
 def _list(value: Any, where: str) -> list[Any]:

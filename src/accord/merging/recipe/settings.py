@@ -95,7 +95,7 @@ def _along(values: list[Any], option: Option, depth: float) -> Any:
 def _value(value: Any, option: Option) -> Any:
     kind = option.kind
     try:
-        if kind == "yes or no" and isinstance(value, bool | int) and value in (0, 1):
+        if kind == "yes or no" and isinstance(value, bool | int | float) and value in (0, 1):
             return bool(value)
         if kind == "text" and isinstance(value, str):
             return value
