@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tests.merging import recipe_zoo as zoo
 from tests.merging.made import one
 
-from accord.errors import ConfigurationError
+from accord.errors import ConfigurationError, DataError
 from accord.merging import (
     KarcherMean,
     ModelStock,
@@ -144,6 +145,13 @@ def test_nothing_is_done_by_no_thread_and_into_no_file(options, message):
         merge_recipe(LINEAR, "never", **options)
     with pytest.raises(ConfigurationError, match="is a file, and the result of a merge is a folder"):
         plan(LINEAR, "alpha/config.json")
+
+
+def test_a_checkpoint_without_tensors_is_named(tmp_path):
+    save_file({}, tmp_path / "model.safetensors")
+    for method in ("linear", "ties\nbase_model: base"):
+        with pytest.raises(DataError, match="holds no tensors"):
+            plan(f"models: [{{model: {tmp_path}, parameters: {{weight: 1}}}}]\nmerge_method: {method}\n")
 
 
 def test_keys_that_decide_nothing_are_named():

@@ -100,6 +100,8 @@ class Inputs:
             )
         path = self.locate(reference.path, reference.revision)
         base = open_checkpoint(path)
+        if not len(base):
+            raise DataError(f"{path} holds no tensors: download or copy it again")
         config = _config(base.folder)
         if reference.adapter is None:
             return Model(reference, path, base, (base,), config)
