@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
 import json
@@ -14,6 +15,7 @@ import psutil
 import pytest
 import torch
 
+from accord.exploring.serve import _listening
 from accord.steering import open_front
 
 
@@ -50,6 +52,23 @@ def test_the_page_comes_with_a_strict_policy(server):
     assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
     assert headers["cache-control"] == "no-store" and headers["cross-origin-resource-policy"] == "same-origin"
     assert "server" not in headers and server.key.encode() not in body
+
+
+def test_answers_do_not_wait_for_more_to_send():
+    # Head and body of an answer are two writes; the second must not wait for the browser to have heard of the first.
+    async def accepted(listener) -> int:
+        found = asyncio.get_running_loop().create_future()
+        server = await asyncio.start_server(lambda _, writer: found.set_result(writer), sock=listener)
+        _, client = await asyncio.open_connection(*listener.getsockname())
+        writer = await found
+        delay = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        for one in (writer, client):
+            one.close()
+        server.close()
+        return delay
+
+    with _listening(0) as listener:
+        assert asyncio.run(accepted(listener))
 
 
 def test_only_loopback_is_listened_to(server):
