@@ -65,8 +65,9 @@ class NuSLERP(MergingMethod):
     def combine(self, block: Block, found: Any) -> Tensor:
         if self.by == "tensor" or self.t in (0.0, 1.0):
             return weigh(block, lambda: self._coefficients(block.has_base, found))
-        gramians = row_gramians(block) if self.by == "row" else found
-        return weigh_strips(block, arcs(gramians, self.t), self.by)
+        if self.by == "row":
+            return weigh_strips(block, arcs(row_gramians(block), self.t), "row")
+        return weigh_strips(block, block.once("arcs", lambda: arcs(found, self.t)), "column")
 
     def _coefficients(self, based: bool, gramian: Array | None) -> list[float]:
         first, second = (1.0 - self.t, self.t) if gramian is None else arcs(gramian, self.t).tolist()

@@ -103,10 +103,10 @@ class RAM(MergingMethod):
         """Return how many entries each model changed alone, then how many it shares, ``[2 n]``."""
         _, users = self._changes(block)
         flags = block.stack("flags").whole
-        changed = flags.sum(1, dtype=torch.float64)
-        flags.mul_(torch.eq(users, 1.0, out=block.buffer("alone")))
-        alone = flags.sum(1, dtype=torch.float64)
-        return torch.cat([alone, changed - alone]).numpy()
+        # A block is short enough for float32 to count exactly.
+        changed = flags.sum(1)
+        alone = torch.mv(flags, torch.eq(users, 1.0, out=block.buffer("alone")))
+        return torch.cat([alone, changed - alone]).double().numpy()
 
     def _factors(self, counts: Array) -> Sequence[float]:
         """Return by how much more than 1 each model's own changes count."""

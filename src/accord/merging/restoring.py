@@ -41,4 +41,4 @@ def _sizes(block: Block, trim: Trim, found: Any) -> Array:
 
 
 def _size(delta: Tensor) -> float:
-    return torch.linalg.vector_norm(delta, 1, dtype=torch.float64).item()
+    return torch.linalg.vector_norm(delta, 1).item()

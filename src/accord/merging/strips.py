@@ -100,11 +100,14 @@ def weigh_strips(block: Block, coefficients: Array, by: By) -> Tensor:
         by: which.
     """
     merged, share = block.buffer("merged").zero_(), block.buffer("share")
-    row = block.shape[-1] if by == "row" and block.shape else 1
-    if by == "column":
-        coefficients = coefficients[np.arange(block.start, block.start + block.length) % len(coefficients)]
-    each = torch.from_numpy(coefficients).to(merged.dtype)
-    for vector, weights in zip(vectors_of(block), each.unbind(1), strict=True):
-        torch.mul(vector.view(-1, row), weights[:, None], out=share.view(-1, row))
+    each, width = torch.from_numpy(coefficients).to(merged.dtype), len(coefficients)
+    if by == "row":
+        shape, each = (-1, block.shape[-1] if block.shape else 1), each[:, None]
+    elif block.start % width == 0 and block.length % width == 0:
+        shape = (-1, width)
+    else:
+        shape, each = (-1,), each[torch.arange(block.start, block.start + block.length) % width]
+    for vector, weights in zip(vectors_of(block), each.unbind(-1), strict=True):
+        torch.mul(vector.view(shape), weights, out=share.view(shape))
         merged.add_(share)
     return merged.add_(block.base()) if block.has_base else merged
