@@ -29,6 +29,8 @@ def test_from_a_table_to_the_page_and_again(inside: Call, table: Path, tmp_path:
     page = (tmp_path / "c" / "compare.html").read_text()
     assert "cagrad" in page and "nan" not in page.split("</style>")[1].split("<script")[0]
     assert "not empty" in inside(*words, "--out", "c", code=4).err
+    assert inside("report", "c", "--out", "c.html").out.strip() == "c.html"
+    assert (tmp_path / "c.html").read_text() == page
     inside("compare", "c", "--resume")
     assert json.loads((tmp_path / "c" / "compare.json").read_text())["effort"]["made_now"] == 0
 

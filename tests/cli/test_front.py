@@ -32,6 +32,10 @@ def test_from_a_table_to_the_page_and_again(inside: Call, table: Path, tmp_path:
     assert "penalty: 0.5" in (tmp_path / "f" / "front.yaml").read_text()
     assert "not empty" in inside(*words, "--out", "f", code=4).err
     assert "nothing to resume" in inside("front", "f", "--resume", code=4).err
+    page = (tmp_path / "f" / "front.html").read_text()
+    (tmp_path / "f" / "front.html").unlink()
+    assert inside("report", "f").out.strip() == str(Path("f") / "front.html")
+    assert (tmp_path / "f" / "front.html").read_text() == page
     # The written specification is complete: it gives the same front.
     inside("front", "f/front.yaml", "--out", "g")
     again = json.loads((tmp_path / "g" / "front.json").read_text())

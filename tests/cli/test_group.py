@@ -35,6 +35,8 @@ def test_from_a_table_to_groups_and_their_models(inside: Call, table: Path, tmp_
     measured = inside("group", "g", "--resume", "--measure", "--seeds", "1")
     assert "random groups" in measured.out and "points of delta-m" in measured.out
     page = (tmp_path / "g" / "group.html").read_text()
+    assert inside("report", "g", "--out", "again.html").out.strip() == "again.html"
+    assert (tmp_path / "again.html").read_text() == page
     assert "bought" in page and "nan" not in page.split("</style>")[1].split("<script")[0].lower().replace(
         "finance", ""
     )

@@ -65,3 +65,17 @@ def test_the_report_is_written_where_asked(inside, fitted, tmp_path):
     assert inside("report", run, "--out", "r.html").out.strip() == "r.html"
     assert (tmp_path / "r.html").read_bytes() == (run / "report.html").read_bytes()
     inside("report", tmp_path / "nothing", code=4)
+
+
+@pytest.mark.parametrize("verb", ["compare", "group", "front"])
+def test_the_page_of_what_is_unfinished_says_how_to_go_on(inside, tmp_path, verb):
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / f"{verb}.yaml").write_text("{}")
+    (tmp_path / "half" / "history.parquet").touch()  # a front has one too, and is no run for it
+    assert f"accord {verb} half --resume" in " ".join(inside("report", "half", code=4).err.split())
+
+
+def test_a_merged_checkpoint_says_which_command_reports_it(inside, tmp_path):
+    (tmp_path / "merged").mkdir()
+    (tmp_path / "merged" / "accord-merge.json").write_text("{}")
+    assert "accord merge RECIPE OUT --report" in " ".join(inside("report", "merged", code=4).err.split())

@@ -21,7 +21,7 @@ VERBS = {
     "explore": "Steer a front in the browser: preference in, metrics out, export.",
     "merge": "Merge checkpoints, or LoRA adapters, into one.",
     "predict": "Apply a run to another table.",
-    "report": "Write a run's report again, as one HTML file.",
+    "report": "Write the page of a run, comparison, grouping or front again, as one file.",
     "methods": "List the methods, or explain one.",
     "data": "List the built-in data sets; describe, download or export one.",
     "doctor": "Show versions, device and memory, and what is missing for which job.",

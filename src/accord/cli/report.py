@@ -1,4 +1,4 @@
-"""``accord report``: a run's report, written again."""
+"""``accord report``: the page of a run, a comparison, a grouping or a front, written again."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ Examples:
       Writes runs/census-income/report.html again and prints its path.
   accord report runs/census-income --out census.html
       Writes it elsewhere, e.g. to send it to someone.
+  accord report runs/compare
+      Writes runs/compare/compare.html again; likewise for what accord group and
+      accord front wrote.
 
-The report is one file that needs no network: verdict, metrics, learning curves,
-weights, conflicts between tasks, calibration, and how to reproduce the run."""
+The page is one file that needs no network. That of a run has the verdict,
+metrics, learning curves, weights, conflicts between tasks, calibration, and how
+to reproduce the run."""
 
 app = App(help_epilogue=EXAMPLES)
 
 
 @app.default
 def report(run: Path, /, *, out: Path | None = None) -> None:
-    """Write a run's report again, as one HTML file.
+    """Write the page of a run, comparison, grouping or front again, as one file.
 
     Args:
-        run: a run directory.
-        out: the HTML file; RUN/report.html when left out.
+        run: a directory that accord fit, compare, group or front wrote.
+        out: the HTML file; RUN/report.html (compare.html, group.html, front.html) when left out.
     """
     print(runs.report(run, out))

@@ -53,10 +53,10 @@ def predict(run: Path, source: str, out: str, query: str | None) -> None:
 
 
 def report(run: Path, out: Path | None) -> Path:
-    """Write the report of ``run``; return where it is."""
-    from accord.reporting import write_report
+    """Write the page of ``run`` again; return where it is."""
+    from accord.reporting import write_again
 
-    return write_report(run, out)
+    return write_again(run, out)
 
 
 def _write_csv(file: Any, columns: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accord.reporting.again import write_again
 from accord.reporting.comparison.page import write_comparison
 from accord.reporting.comparison.text import comparison_text
 from accord.reporting.front.page import write_front
@@ -19,6 +20,7 @@ __all__ = [
     "front_text",
     "grouping_text",
     "verdict_text",
+    "write_again",
     "write_comparison",
     "write_front",
     "write_grouping",
