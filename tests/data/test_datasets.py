@@ -121,6 +121,25 @@ def test_other_bytes_than_published_are_refused(server: Server, tmp_path: Path) 
     assert fetch(File(server.url, md5), tmp_path).is_file()
 
 
+def test_the_same_content_packed_anew_is_as_good(server: Server, tmp_path: Path) -> None:
+    labels = bytes(range(10)) * 50
+    first, second = (gzip.compress(labels, mtime=time) for time in (0, 1_500_000_000))
+    file = File(server.url, sha(first), content=sha(labels))
+    server.body = second
+    assert fetch(file, tmp_path).read_bytes() == second
+    assert fetch(file, tmp_path).read_bytes() == second and len(server.ranges) == 1  # here, nothing is asked for again
+    for spoilt in (gzip.compress(labels[:-1]), second[:-9], second[:20] + b"?" + second[21:], labels):
+        (tmp_path / "data.bin").write_bytes(spoilt)
+        server.body = spoilt
+        with pytest.raises(DataError, match="is not the file it should be"):
+            fetch(file, tmp_path)
+    server.body = first
+    assert fetch(file, tmp_path).read_bytes() == first
+    with pytest.raises(DataError, match="is not the file it should be"):  # without a known content, bytes count
+        server.body = second
+        fetch(File(server.url, sha(first)), tmp_path / "other")
+
+
 def test_the_first_download_is_trusted_and_later_ones_must_equal_it(server: Server, tmp_path: Path) -> None:
     path = fetch(File(server.url), tmp_path)
     assert recorded(tmp_path)["data.bin"]["verified"] == "first use"

@@ -61,17 +61,40 @@ FASHION_MNIST = Dataset(
     licence="MIT",
     citation="Xiao, H., Rasul, K. and Vollgraf, R. (2017). Fashion-MNIST. arXiv:1708.07747",
     homepage="https://github.com/zalandoresearch/fashion-mnist",
-    files=(
-        File(f"{_FASHION}/train-images-idx3-ubyte.gz", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
-        File(f"{_FASHION}/train-labels-idx1-ubyte.gz", "md5:25c81989df183df01b3e8a0aad5dffbe", 29_515),
-        File(f"{_FASHION}/t10k-images-idx3-ubyte.gz", "md5:bef4ecab320f06d8554ea6380940ec79", 4_422_102),
-        File(f"{_FASHION}/t10k-labels-idx1-ubyte.gz", "md5:bb300cfdad3c16e7a12a480ee83cd310", 5_148),
+    files=tuple(
+        File(f"{_FASHION}/{name}-ubyte.gz", f"md5:{md5}", size, f"sha256:{content}")
+        for name, md5, size, content in (
+            (
+                "train-images-idx3",
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                26_421_880,
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            ),
+            (
+                "train-labels-idx1",
+                "25c81989df183df01b3e8a0aad5dffbe",
+                29_515,
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            ),
+            (
+                "t10k-images-idx3",
+                "bef4ecab320f06d8554ea6380940ec79",
+                4_422_102,
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            ),
+            (
+                "t10k-labels-idx1",
+                "bb300cfdad3c16e7a12a480ee83cd310",
+                5_148,
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            ),
+        )
     ),
     read=readers.fashion_mnist,
 )
 
 _MNIST_FILES = tuple(
-    File(f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}-ubyte.gz", f"md5:{md5}", size, "mnist-")
+    File(f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}-ubyte.gz", f"md5:{md5}", size, prefix="mnist-")
     for name, md5, size in (
         ("train-images-idx3", "f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
         ("train-labels-idx1", "d53e105ee54ea40749a09fcbcd1e9432", 28_881),

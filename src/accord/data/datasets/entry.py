@@ -17,12 +17,14 @@ class File:
         checksum: ``"sha256:..."`` or ``"md5:..."`` as published or independently confirmed; empty where none is known.
             Then the first download is trusted and recorded, and every later one must equal it.
         size: bytes; 0 where unknown.
+        content: checksum of what a gzip file holds; one packed anew, by a Linux distribution for one, is as good.
         prefix: of the file name in the cache, where two sources give their files the same names.
     """
 
     url: str
     checksum: str = ""
     size: int = 0
+    content: str = ""
     prefix: str = ""
 
     @property
