@@ -19,6 +19,15 @@ def test_one_is_described_with_its_licence_and_how_to_use_it(inside):
     assert entry.licence in shown and entry.citation in shown and "accord fit census-income" in shown
 
 
+def test_whoever_has_the_files_is_told_where_they_go(inside, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))
+    shown = inside("data", "multi-fashion").out
+    for file in datasets.describe("multi-fashion").files:
+        assert f"kept as {file.name})" in shown
+    assert f"folder    {tmp_path / 'cache' / 'multi-fashion'}" in shown
+    assert "folder" not in inside("data", "census-income").out
+
+
 def test_programs_get_the_same_facts(inside):
     (facts,) = json.loads(inside("data", "census-income", "--json").out)
     assert facts["rows"] == 299_285 and facts["here"] is True and facts["urls"] == []

@@ -110,6 +110,8 @@ def _where(entry: Dataset) -> str:
 
 
 def _page(entry: Dataset) -> Iterator[str]:
+    from accord.data import datasets
+
     yield f"{entry.title} ({entry.name}): {entry.rows:,} rows, {entry.columns} columns; {_where(entry)}"
     yield entry.description
     yield ""
@@ -120,7 +122,10 @@ def _page(entry: Dataset) -> Iterator[str]:
     yield f"cite      {entry.citation}"
     yield f"see       {entry.homepage}"
     for file in entry.files:
-        yield f"file      {file.url} ({file.checksum or 'no published checksum'})"
+        kept = f", kept as {file.name}" if file.prefix else ""
+        yield f"file      {file.url} ({file.checksum or 'no published checksum'}{kept})"
+    if entry.files:
+        yield f"folder    {datasets.folder_of(entry.name)}"
     yield ""
     yield f"accord fit {entry.name} --targets {','.join(list(entry.tasks)[:2])}"
 
