@@ -12,6 +12,7 @@ import torch
 from benchmarks.zoo import lora, page, picture
 from benchmarks.zoo.adapters import merge_as_adapters
 from benchmarks.zoo.bert import Layer, Top
+from benchmarks.zoo.fronts import between_three
 from benchmarks.zoo.judge import Judge
 from benchmarks.zoo.lines import Line, kinds, read
 from benchmarks.zoo.methods import SCALED, SCALES
@@ -231,6 +232,19 @@ def test_differences_are_paired_by_seed() -> None:
         "- Against plain averaging: better: none; no clear difference: x; worse: task arithmetic.",
         "- Against tuned task arithmetic: better: average; no clear difference: x; worse: none.",
     ]
+
+
+def test_a_front_of_three_says_two_shares_and_the_worst_task_of_every_seed() -> None:
+    point = {"preference": [0.25, 0.5, 0.25]}
+    lines = [
+        {"zoo": KIND, "seed": seed, "method": "front of 3", "front": [point | {"test": {"a": a, "b": 60.0, "c": 80.0}}]}
+        for seed, a in enumerate((50.0, 70.0))
+    ]
+    heads, _, row, *_, seeds = between_three(lines, KIND).splitlines()
+    assert heads == "| share of a | share of b | a | b | c | worst of all |"
+    # The worst is a at 50 in the first seed, and b at 60 in the second.
+    assert row == "| 0.25 | 0.5 | 60.0 ± 14.1 | 60.0 ± 0.0 | 80.0 ± 0.0 | 55.0 ± 7.1 |"
+    assert seeds.endswith("2 seeds.")
 
 
 def test_the_page_says_what_was_measured() -> None:
