@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from benchmarks.zoo import lora
-from benchmarks.zoo.judge import Judge, mean
+from benchmarks.zoo.judge import Judge, State, mean
 from benchmarks.zoo.methods import SCALES
 from torch import Tensor
 
@@ -31,14 +31,14 @@ def merge_as_adapters(judge: Judge, work: Path, done: Container[str] = ()) -> It
         return
     factors = [judge.zoo.factors[task.name] for task in judge.tasks]
     folders = [lora.write(own, work / "adapters" / str(place)) for place, own in enumerate(factors)]
-    for name, (way, default) in _ways([open_adapter(folder) for folder in folders], factors).items():
+    for name, (way, default) in ways([open_adapter(folder) for folder in folders], factors).items():
         if name not in done:
             start = time.process_time()
             found = _judged(judge, way, default)
             yield {"method": name, "sees": "nothing", **found, "cpu_seconds": round(time.process_time() - start, 1)}
 
 
-def _ways(adapters: Sequence[Adapter], factors: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[Way, float]]:
+def ways(adapters: Sequence[Adapter], factors: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[Way, float]]:
     """Return the ways by name, each with its default scale; plain averages of factors where factors are averaged."""
     one, count = next(iter(adapters[0].modules.values())).rank, len(adapters)
     return {
@@ -65,19 +65,20 @@ def _averaged(factors: Sequence[Mapping[str, Tensor]], scale: float, folder: Pat
     return 0.0
 
 
-def _judged(judge: Judge, way: Way, default: float) -> dict[str, Any]:
-    def made(scale: float) -> tuple[dict[str, Tensor], int, float]:
-        with TemporaryDirectory() as folder:
-            lost = way(scale, Path(folder))
-            adapter = open_adapter(folder)
-            # A linear merge of one model is that model: it works the products out.
-            state = Linear()(None, [adapt(judge.base, adapter)])
-            return dict(state), max(part.rank for part in adapter.modules.values()), lost
+def applied(base: State, way: Way, scale: float) -> tuple[dict[str, Tensor], Adapter, float]:
+    """Return the base with the merged adapter in it, the adapter, and what its rank leaves out."""
+    with TemporaryDirectory() as folder:
+        lost = way(scale, Path(folder))
+        adapter = open_adapter(folder)
+        # A linear merge of one model is that model: it works the products out.
+        return dict(Linear()(None, [adapt(base, adapter)])), adapter, lost
 
-    tried = {scale: mean(judge.scores(made(scale)[0], "validation")) for scale in SCALES}
+
+def _judged(judge: Judge, way: Way, default: float) -> dict[str, Any]:
+    tried = {scale: mean(judge.scores(applied(judge.base, way, scale)[0], "validation")) for scale in SCALES}
     scale = max(tried, key=tried.__getitem__)
-    state, rank, lost = made(scale)
+    state, adapter, lost = applied(judge.base, way, scale)
     return {
-        "default": judge.scores(made(default)[0]), "tuned": judge.scores(state), "chosen": {"scale": scale},
-        "rank": rank, "lost": lost,
+        "default": judge.scores(applied(judge.base, way, default)[0]), "tuned": judge.scores(state),
+        "chosen": {"scale": scale}, "rank": max(part.rank for part in adapter.modules.values()), "lost": lost,
     }  # fmt: skip
