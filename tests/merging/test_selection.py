@@ -42,14 +42,25 @@ def test_the_threshold_of_a_few_numbers_is_that_of_a_sort(numbers, share, cut):
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.lists(odd, min_size=1, max_size=4), st.floats(0, 1), st.floats(0, 1), st.integers(0, 5))
-def test_the_threshold_of_many_numbers_is_that_of_a_sort(odds, oddness, share, seed):
+@given(
+    st.lists(odd, min_size=1, max_size=4),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.integers(0, 5),
+    st.sampled_from([3, 599]),
+)
+def test_the_threshold_of_many_numbers_is_that_of_a_sort(odds, oddness, share, seed, pieces):
     rng = np.random.default_rng(seed)
     values = np.abs(rng.standard_normal(MANY)).astype(np.float32)
     replaced = rng.random(MANY) < oddness
     values[replaced] = rng.choice(np.array(odds, np.float32), int(replaced.sum()))
     rank = 1 + int(share * (MANY - 1))
-    assert found(values, rank, MANY // 3) == by_sorting(values, rank)
+    assert found(values, rank, MANY // pieces) == by_sorting(values, rank)
+
+
+def test_no_number_is_lost_in_blocks_that_are_no_whole_groups():
+    values = np.abs(np.random.default_rng(0).standard_normal(MANY)).astype(np.float32)
+    assert all(found(values, rank, 1003) == by_sorting(values, rank) for rank in (MANY // 5, MANY // 2))
 
 
 @pytest.mark.parametrize("count", [10, MANY])
