@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -62,10 +61,9 @@ def merge(
         shard_size: size of the result's files, such as 5GB.
         json: print the plan, or what was done, as one JSON document.
     """
-    from accord.cli.importing import put_off, spared_collection
+    from accord.cli.importing import spared_collection
 
-    # Nothing but arithmetic on stored numbers follows, unless a report or a front does.
-    with spared_collection(), nullcontext() if report or front else put_off():
+    with spared_collection():
         from accord.cli import merges
         from accord.cli.words import parse_size
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +13,6 @@ from accord.merging.block import BLOCK
 from accord.merging.engine import Engine
 from accord.merging.entry import Entry
 from accord.merging.lazy import LazyTensor
-from accord.merging.masks import splitmix
 from accord.merging.matrix_method import MatrixMethod
 
 TRIED = 4 * BLOCK
@@ -50,12 +48,12 @@ def _quiet(_name: str, _count: int) -> None:
 
 
 def _try(entry: Entry) -> float:
+    generator = torch.Generator().manual_seed(0)
     size = min(TRIED, max(1, entry.elements))
-    drawn = splitmix(np.arange(1 + len(entry.models), dtype=np.uint64), 0, size) >> np.uint64(40)
-    rows = iter(torch.from_numpy(drawn.astype(np.float32) * np.float32(2.0**-24) - np.float32(0.5)))
 
     def numbers(like: Tensor) -> Tensor:
-        return next(rows).to(torch.float32 if isinstance(like, LazyTensor) else like.dtype)
+        dtype = torch.float32 if isinstance(like, LazyTensor) else like.dtype
+        return torch.randn(size, generator=generator).to(dtype)
 
     tried = replace(
         entry,
