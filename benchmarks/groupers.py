@@ -1,9 +1,10 @@
 """Do groupers find planted groups, and do their groups beat random ones of the same sizes on 47 real tasks?
 
-    python benchmarks/groupers.py [--work DIR] [--only planted,census] [--seeds 3] [--output FILE] [--table FILE]
+    python benchmarks/groupers.py [--work DIR] [--only planted,census] [--seeds 3] [--affinities ...] [--rows 9000]
+                                  [--output FILE] [--table FILE]
 
 One JSON line per measurement. ``planted``: tables of 4,000 rows whose binary tasks share features by group, 9 tasks in
-3 groups and 24 in 4; how alike found and planted groups are (adjusted Rand index). ``census``: 9,000 rows of
+3 groups and 24 in 4; how alike found and planted groups are (adjusted Rand index). ``census``: rows of
 Census-Income whose columns became 47 binary tasks; delta-m of the proposed groups against random groups of the same
 sizes, one model of all tasks, and a model for each, with intervals. CPU, one thread. A line that ``--output`` already
 has is left out, and finished runs are kept under ``--work``, so that an interrupted benchmark goes on. ``--table``
@@ -129,9 +130,9 @@ CENSUS: dict[str, Any] = {
 }
 
 
-def census() -> tuple[dict[str, Any], list[str]]:
-    """Return 9,000 rows as columns, and the names of the 47 tasks."""
-    rows = open_table("census-income").sample(9_000, seed=0).to_arrow()
+def census(count: int) -> tuple[dict[str, Any], list[str]]:
+    """Return ``count`` rows as columns, and the names of the 47 tasks."""
+    rows = open_table("census-income").sample(count, seed=0).to_arrow()
     columns = {name: rows[name].to_pylist() for name in rows.column_names if name not in LEFT_OUT}
     tasks: dict[str, list[int]] = {}
     for name, values in TASKS.items():
@@ -207,18 +208,18 @@ def train(spec: Spec, prepared: Prepared, seed: int, watch: Watch | None = None)
     return problem
 
 
-def measure_census(work: Path, affinity: str, groups: int, seeds: int) -> dict[str, Any]:
+def measure_census(work: Path, affinity: str, groups: int, seeds: int, rows: int) -> dict[str, Any]:
     """One directory for all affinities: single models, and the model of all tasks, are trained once."""
-    table, tasks = census()
+    table, tasks = census(rows)
     what = plan(table, targets=tasks, options={**OPTIONS, **CENSUS})
     asked = {"affinity": affinity, "groups": groups, "measure": True, "seeds": seeds}
-    found = run_study(begin(what, parse_group(asked), work / "census", resume=True)).results
+    found = run_study(begin(what, parse_group(asked), work / f"census-{rows}", resume=True)).results
     assert found is not None
     measured = found["measured"]
     kept = ("key", "cost", "seconds", "delta_m")
     return {
         "tasks": len(tasks),
-        "rows": found["rows"],
+        "parts": found["rows"],
         "sizes": [len(group["tasks"]) for group in found["groups"]],
         "contestants": [{name: one[name] for name in kept} for one in measured["contestants"]],
         "against": measured["against"],
@@ -228,21 +229,21 @@ def measure_census(work: Path, affinity: str, groups: int, seeds: int) -> dict[s
     }
 
 
-def questions(only: Sequence[str], seeds: int) -> Iterator[dict[str, Any]]:
+def questions(only: Sequence[str], seeds: int, affinities: Sequence[str], rows: int) -> Iterator[dict[str, Any]]:
     """Yield what is to be measured."""
     if "planted" in only:
         for tasks, groups in SIZES:
             for seed in range(seeds):
                 yield {"part": "planted", "tasks": tasks, "groups": groups, "seed": seed}
     if "census" in only:
-        for affinity in AFFINITIES:
-            yield {"part": "census", "affinity": affinity, "groups": 5, "seeds": seeds}
+        for affinity in affinities:
+            yield {"part": "census", "affinity": affinity, "groups": 5, "seeds": seeds, "rows": rows}
 
 
 def answer(question: dict[str, Any], work: Path) -> dict[str, Any]:
     if question["part"] == "planted":
         return measure_planted(question["seed"], question["tasks"], question["groups"])
-    return measure_census(work, question["affinity"], question["groups"], question["seeds"])
+    return measure_census(work, question["affinity"], question["groups"], question["seeds"], question["rows"])
 
 
 def tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -278,6 +279,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/groupers"))
     parser.add_argument("--only", default="planted,census")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--affinities", default=",".join(AFFINITIES))
+    parser.add_argument("--rows", type=int, default=9_000)
     parser.add_argument("--output", type=Path, default=Path("groupers.jsonl"))
     parser.add_argument("--table", type=Path)
     words = parser.parse_args()
@@ -285,7 +288,7 @@ def main() -> None:
         print("\n".join(tables([json.loads(line) for line in words.table.read_text("utf-8").splitlines()])))
         return
     done = [json.loads(line) for line in words.output.read_text("utf-8").splitlines()] if words.output.exists() else []
-    for question in questions(words.only.split(","), words.seeds):
+    for question in questions(words.only.split(","), words.seeds, words.affinities.split(","), words.rows):
         if any(question.items() <= line.items() for line in done):
             continue
         line = {**question, **answer(question, words.work)}
