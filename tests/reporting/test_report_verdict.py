@@ -24,7 +24,7 @@ def outcomes(*said):
 
 
 def test_public_names():
-    writers = {f"write_{what}" for what in ("report", "comparison", "front", "grouping", "merge")}
+    writers = {f"write_{what}" for what in ("report", "comparison", "front", "grouping", "merge", "again")}
     texts = {f"{what}_text" for what in ("verdict", "comparison", "front", "grouping")}
     assert set(accord.reporting.__all__) == writers | texts | {"TaskGroups"}
 
