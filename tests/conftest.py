@@ -11,6 +11,7 @@ from pkgutil import walk_packages
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import settings
 
 import accord
@@ -22,12 +23,14 @@ settings.register_profile("accord-explore", deadline=None, print_blob=True)
 settings.load_profile("accord-explore" if os.environ.get("ACCORD_EXPLORE") else "accord")
 
 
-def pytest_collection_finish() -> None:
-    """Import all of Accord before the first test.
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Import all of Accord before the first test, where hypothesis runs any.
 
-    Hypothesis also draws the constants of whatever local modules are imported, so that otherwise a test's examples
+    It also draws the constants of whatever local modules are imported, so that otherwise a test's examples
     would depend on which tests ran before it in the same process.
     """
+    if not any(item.get_closest_marker("hypothesis") for item in session.items):
+        return
     for module in walk_packages(accord.__path__, "accord."):
         if not module.name.endswith("__main__"):
             with suppress(ModuleNotFoundError):  # an extra that is not installed

@@ -18,7 +18,11 @@ def task_arithmetic(base, models, scale):
 
 
 def slerp(first, second, t):
-    angle = np.arccos(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
+    lengths = np.linalg.norm(first) * np.linalg.norm(second)
+    cosine = (first * second).sum() / lengths if lengths > 0 else 1.0
+    if abs(cosine) > 0.9995:
+        return (1 - t) * first + t * second
+    angle = np.arccos(cosine)
     return (np.sin((1 - t) * angle) * first + np.sin(t * angle) * second) / np.sin(angle)
 
 

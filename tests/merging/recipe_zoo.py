@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
+RECIPES = Path(__file__).with_name("recipes")
 LAYERS, HIDDEN = 4, 8
 WORDS = ["<s>", "<|end|>", "the", "a", "cat", "dog", "sat", "ran", "on", "mat", "here", "there"]
 OTHERS = ["<s>", "dog", "cat", "bye", "the", "<|end|>", "sun"]
@@ -88,3 +91,11 @@ def write_zoo(root: Path) -> dict[str, dict[str, torch.Tensor]]:
         write(root / name, tensors, OTHERS if name == "delta" else WORDS)
     write_adapter(root / "lora", factors(5))
     return states
+
+
+def with_recipes(root: Path) -> tuple[Path, dict[str, dict[str, np.ndarray]]]:
+    """Write the siblings and the recipes of this folder to ``root``; return it, and the weights in float64."""
+    states = write_zoo(root)
+    for path in RECIPES.iterdir():
+        shutil.copy(path, root)
+    return root, {name: {k: v.double().numpy() for k, v in tensors.items()} for name, tensors in states.items()}

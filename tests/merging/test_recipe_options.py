@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 import yaml
 from tests.merging import recipe_zoo as zoo
+from tests.merging.dense import slerp
 from tests.merging.test_ram import oracle as enlarged
-from tests.merging.test_recipes import LAYER, RECIPES, along, elect, merged, trim
-from tests.merging.test_strips import arc, stock, strips
+from tests.merging.test_recipes import LAYER, along, elect, merged, trim
+from tests.merging.test_strips import stock, strips
 
 from accord.errors import ConfigurationError
 from accord.merging import begin_job
@@ -20,11 +19,7 @@ from accord.merging.selection import top
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("options")
-    states = zoo.write_zoo(root)
-    for path in RECIPES.iterdir():
-        shutil.copy(path, root)
-    return root, {name: {k: v.double().numpy() for k, v in tensors.items()} for name, tensors in states.items()}
+    return zoo.with_recipes(tmp_path_factory.mktemp("options"))
 
 
 def deltas(name, s, *models):
@@ -32,7 +27,7 @@ def deltas(name, s, *models):
 
 
 def nuslerp_rows(name, s):
-    return s["base"][name] + strips(lambda a, b: arc(a, b, 0.25), deltas(name, s, "alpha", "beta"), -1)
+    return s["base"][name] + strips(lambda a, b: slerp(a, b, 0.25), deltas(name, s, "alpha", "beta"), -1)
 
 
 def nuslerp_columns(name, s):
@@ -41,8 +36,8 @@ def nuslerp_columns(name, s):
     t = -0.5 if late else 0.35
     pair = [s["alpha"][name], s["beta"][name]]
     if "mlp" in name:  # flattened
-        return arc(pair[0].ravel(), pair[1].ravel(), t).reshape(pair[0].shape)
-    return strips(lambda a, b: arc(a, b, t), pair, 0)
+        return slerp(pair[0].ravel(), pair[1].ravel(), t).reshape(pair[0].shape)
+    return strips(lambda a, b: slerp(a, b, t), pair, 0)
 
 
 def model_stock_rows(name, s):

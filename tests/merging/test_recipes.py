@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tests.merging import dense
 from tests.merging import recipe_zoo as zoo
 
 from accord.errors import ConfigurationError, DataError
@@ -30,18 +31,12 @@ from accord.merging import (
     verify,
 )
 
-RECIPES = Path(__file__).with_name("recipes")
 LAYER = re.compile(r"layers\.(\d+)\.")
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("zoo")
-    states = zoo.write_zoo(root)
-    for path in RECIPES.iterdir():
-        shutil.copy(path, root)
-    wide = {name: {k: v.double().numpy() for k, v in tensors.items()} for name, tensors in states.items()}
-    return root, wide
+    return zoo.with_recipes(tmp_path_factory.mktemp("zoo"))
 
 
 def merged(root, recipe, out, **options):
@@ -71,14 +66,6 @@ def elect(deltas, weights, normalise, scale=1.0):
     return scale * (mixed / np.where(divisor == 0, 1.0, divisor) if normalise else mixed)
 
 
-def arc(first, second, t):
-    cosine = (first * second).sum() / np.linalg.norm(first) / np.linalg.norm(second)
-    if abs(cosine) > 0.9995:
-        return (1 - t) * first + t * second
-    angle = np.arccos(cosine)
-    return (np.sin((1 - t) * angle) * first + np.sin(t * angle) * second) / np.sin(angle)
-
-
 def linear(name, s):
     weights = [1.0, along([0.0, 0.5, 1.0], name), 0.25 if "self_attn" in name else 0.5]
     return sum(w * s[m][name] for w, m in zip(weights, ("alpha", "beta", "gamma"), strict=True)) / sum(weights)
@@ -90,7 +77,7 @@ def slerp(name, s):
         t = along([0, 0.5, 0.3, 0.7, 1], name)
     elif "mlp" in name:
         t = along([1, 0.5, 0.7, 0.3, 0], name)
-    return arc(s["alpha"][name], s["beta"][name], t)
+    return dense.slerp(s["alpha"][name], s["beta"][name], t)
 
 
 def ties(name, s):
@@ -131,7 +118,7 @@ def breadcrumbs_ties(name, s):
 
 def nuslerp(name, s):
     base = s["base"][name]
-    return base + arc(s["alpha"][name] - base, s["beta"][name] - base, 0.75)
+    return base + dense.slerp(s["alpha"][name] - base, s["beta"][name] - base, 0.75)
 
 
 def adapters(name, s):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.merging.dense import slerp
 from tests.merging.made import array, close, siblings
 
 import accord.merging.engine as engine
@@ -51,15 +52,6 @@ def test_a_row_of_model_stock_by_hand():
     assert merged.flatten().tolist() == pytest.approx([1 + t, 1 + t / 2, 5.0, 5.0, 2.0, 4.0])
 
 
-def arc(first, second, t):
-    norms = np.linalg.norm(first) * np.linalg.norm(second)
-    cosine = first @ second / norms if norms > 0 else 1.0
-    if abs(cosine) > 0.9995:
-        return (1 - t) * first + t * second
-    angle = math.acos(cosine)
-    return (math.sin((1 - t) * angle) * first + math.sin(t * angle) * second) / math.sin(angle)
-
-
 def stock(*deltas):
     n = len(deltas)
     lengths = [np.linalg.norm(delta) for delta in deltas]
@@ -99,7 +91,7 @@ def test_nuslerp_is_an_arc_for_each_strip(by, seed, dtype, t, based, length):
     for name, tensor in base.items():
         origin = array(tensor) if based else np.zeros(tensor.shape)
         deltas = [array(model[name]) - origin for model in models]
-        change = strips(lambda a, b: arc(a, b, t), deltas, 0 if by == "column" else -1)
+        change = strips(lambda a, b: slerp(a, b, t), deltas, 0 if by == "column" else -1)
         close(merged[name], origin + change.reshape(tensor.shape), dtype, slack=8.0)
 
 
@@ -133,7 +125,7 @@ def test_without_a_base_nuslerp_is_slerp_beyond_its_ends_too():
     _, models = siblings(2, 2, torch.float64, ((6, 5),), size=1.0)
     for t in (-0.5, 0.25, 1.5):
         assert torch.equal(NuSLERP(t)(None, models)["t0"], SLERP(t)(None, models)["t0"])
-        expected = arc(*(array(model["t0"]).ravel() for model in models), t)
+        expected = slerp(*(array(model["t0"]).ravel() for model in models), t)
         close(SLERP(t)(None, models)["t0"].flatten(), expected, torch.float64)
 
 

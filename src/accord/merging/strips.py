@@ -67,7 +67,7 @@ class _Columns(Part):
 
     def look(self, block: Block) -> None:
         vectors = vectors_of(block)
-        columns = columns_of(block.shape)
+        columns = math.prod(block.shape[1:])
         if self.total is None:
             self.total = np.zeros((columns, block.count, block.count))
         product = block.buffer("product")
@@ -75,11 +75,6 @@ class _Columns(Part):
             for j, second in enumerate(vectors[: i + 1]):
                 self.total[:, i, j] += _folded(torch.mul(first, second, out=product), block.start, columns)
                 self.total[:, j, i] = self.total[:, i, j]
-
-
-def columns_of(shape: tuple[int, ...]) -> int:
-    """Return how many columns a tensor has: places besides the first dimension."""
-    return math.prod(shape[1:])
 
 
 def _folded(values: Tensor, start: int, columns: int) -> Array:
