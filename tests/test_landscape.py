@@ -256,10 +256,15 @@ def test_averaging_feels_it() -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["mean", "imtlg", "nash", "mgda"])
 def test_the_aggregators_themselves_arrive_where_their_closed_forms_do(name: str) -> None:
-    make, _ = METHODS[name]
+    make, closed = METHODS[name]
     aggregator = make()
     x, _ = descend(
         lambda g: np.stack([aggregator(torch.from_numpy(row)).numpy() for row in g]), STARTS, np.ones(len(STARTS))
     )
-    assert reached(x) == reached(everyone()[name, 1.0][0])
-    assert x == pytest.approx(everyone()[name, 1.0][0], abs=0.05)
+    # Ways along a barrier's kink part from each other by rounding alone, which differs between processors. How far is
+    # what closed forms show that start 1e-12 apart: 0.26 along the front for IMTL-G, 1e-5 for MGDA.
+    shaken = np.random.default_rng(0).uniform(1 - 1e-12, 1 + 1e-12, (24, *STARTS.shape)) * STARTS
+    ends, _ = descend(lambda g: closed(g, products(g)), shaken.reshape(-1, 2), np.ones(24 * len(STARTS)))
+    ends = ends.reshape(shaken.shape)
+    assert (x > ends.min(axis=0) - 0.05).all(), (x, ends.min(axis=0))
+    assert (x < ends.max(axis=0) + 0.05).all(), (x, ends.max(axis=0))
