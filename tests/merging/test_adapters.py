@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.merging.recipe_zoo import factors, write_adapter
 
-from accord.errors import ConfigurationError, DataError
+from accord.errors import ConfigurationError, DataError, RunError
 from accord.merging import (
+    SLERP,
     TIES,
     Linear,
     PersonalisedSoup,
@@ -21,6 +23,7 @@ from accord.merging import (
     merge_adapters,
     merge_recipe,
     open_adapter,
+    verify,
 )
 from accord.merging.lazy import LazyTensor
 
@@ -210,6 +213,57 @@ def test_other_methods_see_the_products(three):
         expected = np.where(one * other > 0, (one + other) / 2, np.where(abs(one) > abs(other), one, other))
         np.testing.assert_allclose(change, expected, rtol=1e-4, atol=1e-4)
     assert merged.error < 1e-6  # rank 8 is all there is
+
+
+def test_ranks_span_the_changes_of_all_modules(three):
+    """One module's changes are a thousand times the other's, of which TIES over the model keeps nothing then."""
+    adapters, _ = three
+    loud = [replace(a, modules={**a.modules, Q: replace(a.modules[Q], scale=2000.0)}) for a in adapters[:2]]
+    merged = merge_adapters(loud, TIES(density=0.2), rank=8)
+    change = changes(merged)
+    dense = [{m: f.scale * (f.b.double() @ f.a.double()).numpy() for m, f in a.modules.items()} for a in loud]
+    expected = TIES(density=0.2)(
+        {m: torch.zeros(change[m].shape, dtype=torch.float64) for m in change},
+        [{m: torch.from_numpy(one[m]) for m in change} for one in dense],
+    )
+    assert not change[DOWN].any() and not expected[DOWN].any() and expected[Q].any()
+    np.testing.assert_allclose(change[Q], expected[Q].numpy(), rtol=1e-4, atol=1e-1)
+    alone = merge_adapters(loud, TIES(density=0.2, trim="tensor"), rank=8)
+    assert changes(alone)[DOWN].any()
+
+
+def test_an_arc_between_two_adapters(three):
+    """SLERP looks at two checkpoints and no base, which two changes are."""
+    adapters, dense = three
+    merged = merge_adapters(adapters[:2], SLERP(0.5), rank=8)
+    for module, change in changes(merged).items():
+        one, other = dense[0][module].ravel(), dense[1][module].ravel()
+        angle = np.arccos(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+        expected = (one + other) * np.sin(angle / 2) / np.sin(angle)
+        np.testing.assert_allclose(change.ravel(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_merge_of_adapters_that_was_killed_goes_on_and_is_verified(tmp_path, monkeypatch):
+    for name in "xy":
+        write_adapter(tmp_path / name, factors(ord(name)))
+    recipe = {"models": [str(tmp_path / n) for n in "xy"], "merge_method": "linear", "parameters": {"weight": 1}}
+
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("accord.merging.recipe.adapter_plan._card", cut)
+        merge_recipe(recipe, tmp_path / "out")
+    with pytest.raises(RunError, match="was not finished"):
+        verify(tmp_path / "out")
+    with pytest.raises(RunError, match="another, unfinished merge"):
+        merge_recipe({**recipe, "rank": 2}, tmp_path / "out")
+    assert verify(merge_recipe(recipe, tmp_path / "out")) == 4
+    file = tmp_path / "out" / "adapter_model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(RunError, match="its bytes have changed"):
+        verify(tmp_path / "out")
 
 
 def test_a_recipe_of_adapters_makes_an_adapter(tmp_path):

@@ -54,6 +54,33 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
     write_whole(path, (json.dumps({"version": VERSION, **record}, indent=1, ensure_ascii=False) + "\n").encode())
 
 
+def obstacle(out: Path, fingerprint: str) -> str | None:
+    """Return why a merge cannot write into a folder as it is now, or ``None`` where nothing is in its way.
+
+    A merge of the same ``fingerprint`` that was begun there may go on.
+
+    Raises:
+        RunError: the record of what is there is damaged.
+    """
+    if not out.is_dir():
+        return f"{out} is a file, and the result of a merge is a folder" if out.exists() else None
+    begun = read(out / JOURNAL)
+    if begun is not None:
+        other = begun["fingerprint"] != fingerprint
+        return f"{out} holds another, unfinished merge; remove it or choose another folder" if other else None
+    if not any(not item.name.endswith(".part") for item in out.iterdir()):
+        return None
+    found = "; it holds this very merge, finished" if _made(out, fingerprint) else ""
+    return f"{out} is not empty{found}: remove it or choose another folder"
+
+
+def _made(out: Path, fingerprint: str) -> bool:
+    try:
+        return (read(out / MANIFEST) or {}).get("fingerprint") == fingerprint
+    except RunError:
+        return False
+
+
 def fingerprint(settings: Sequence[str], checkpoints: Sequence[Mapping[str, Tensor] | None]) -> str:
     """Return the SHA-256 of a merge's settings, and of the paths, sizes and times of change of the files it reads."""
     facts: list[object] = [list(settings)]

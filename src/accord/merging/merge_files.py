@@ -63,6 +63,10 @@ class MergePlan:
         """The tensors of the result."""
         return tuple(entry for shard in self.shards for entry in shard.entries)
 
+    def obstacle(self) -> str | None:
+        """Return why :meth:`run` would write nothing into the folder as it is now; see :func:`manifest.obstacle`."""
+        return manifest.obstacle(self.out, self.fingerprint)
+
     def run(self, progress: Progress | None = None) -> Path:
         """Merge; shards that an earlier, killed run of the same merge finished are kept.
 
@@ -115,19 +119,15 @@ class MergePlan:
 
     def _begin(self) -> dict[str, dict[str, str]]:
         """Return the checksums of the shards that are there already."""
+        if (reason := self.obstacle()) is not None:
+            raise RunError(reason)
         record = manifest.read(self.out / manifest.JOURNAL)
-        if record is not None and record["fingerprint"] == self.fingerprint:
-            sizes = {shard.file: shard.size for shard in self.shards}
-            found = {
-                name: told for name, told in record["tensors"].items() if _size(self.out / name) == sizes.get(name)
-            }
-            return {name: told for name, told in found.items() if manifest.whole(self.out / name, told)}
-        if record is not None:
-            raise RunError(f"{self.out} holds another, unfinished merge; remove it or choose another folder")
-        if any(not item.name.endswith(".part") for item in self.out.iterdir()):
-            raise RunError(f"{self.out} is not empty; remove it or choose another folder")
-        manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": {}})
-        return {}
+        if record is None:
+            manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": {}})
+            return {}
+        sizes = {shard.file: shard.size for shard in self.shards}
+        found = {name: told for name, told in record["tensors"].items() if _size(self.out / name) == sizes.get(name)}
+        return {name: told for name, told in found.items() if manifest.whole(self.out / name, told)}
 
     def _finish(self, done: Mapping[str, Mapping[str, str]]) -> None:
         self.beside(self.out, self.shards)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from accord.errors import ConfigurationError, DataError, RunError
+from accord.merging.adapters.dense import merge_changes
 from accord.merging.adapters.factors import Factors
 from accord.merging.adapters.open_adapter import ADAPTER_CONFIG, PREFIX, WEIGHTS, Adapter
-from accord.merging.adapters.products import concatenate, merge_products, truncate
+from accord.merging.adapters.products import check_alike, concatenate, decompose, truncate
 from accord.merging.combination import Combination
 from accord.merging.merging_method import MergingMethod
 from accord.merging.writing import explained, write_whole
@@ -51,9 +52,13 @@ class MergedAdapter:
             folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise RunError(f"{folder} is not empty; remove it or choose another folder")
+        self.write(folder)
+        return folder
+
+    def write(self, folder: Path) -> None:
+        """Write both files into ``folder``, whatever it holds, each whole or not at all."""
         write_whole(folder / WEIGHTS[0], save(dict(self.tensors), {"format": "pt"}))
         write_whole(folder / ADAPTER_CONFIG, (json.dumps(dict(self.config), indent=2) + "\n").encode())
-        return folder
 
 
 def merge_adapters(
@@ -63,8 +68,9 @@ def merge_adapters(
 
     The change of a module is ``scale B A``, and changes are what is merged, never factors. A weighted sum of changes is
     written down exactly by stacking the factors, at the sum of the ranks, and ``rank`` makes that smaller: the best
-    approximation of that rank, found without multiplying anything out. Other methods merge the multiplied-out changes,
-    one module at a time, and need a ``rank`` for what comes of it.
+    approximation of that rank, found without multiplying anything out. Other methods merge the changes multiplied out,
+    block by block and all modules together, so that what ranks entries of the whole model ranks those of all changes;
+    they need a ``rank`` for what comes of it.
 
     Args:
         adapters: of the same base.
@@ -78,32 +84,52 @@ def merge_adapters(
             modules that do not fit each other.
         ConfigurationError: a method that needs a rank, and none is given.
     """
+    weighted = check_adapters(adapters, method, rank)
+    modules = _modules(adapters)
+    merged: dict[str, tuple[Factors, Tensor, Tensor]] = {}
+    lost: dict[str, tuple[float, float]] = {}
+    for module, left, right, gone in _cuts(modules, method, weighted, rank):
+        like = next(part for part in modules[module] if part is not None)
+        merged[module], lost[module] = (like, left, right), gone
+    width = max(right.shape[0] for _, _, right in merged.values())
+    return _assembled(adapters, merged, lost, width, dtype)
+
+
+def check_adapters(adapters: Sequence[Adapter], method: MergingMethod, rank: int | None) -> Combination | None:
+    """Refuse what :func:`merge_adapters` refuses; return the method if it is a weighted sum of the changes."""
     if not adapters:
         raise ConfigurationError("there is no adapter to merge")
     _check(adapters)
+    for parts in _modules(adapters).values():
+        check_alike(parts)
+    method.admit(len(adapters), method.base == "needed")
     # Weights that look at no tensor hold for the factors of all modules alike.
-    weighted = method if isinstance(method, Combination) and method.survey(len(adapters), 1, True) is None else None
-    if weighted is None and rank is None:
+    if isinstance(method, Combination) and method.survey(len(adapters), 1, True) is None:
+        return method
+    if rank is None:
         raise ConfigurationError(
             f"what {type(method).__name__} makes of low-rank changes has full rank: give the rank of the result"
         )
-    method.admit(len(adapters), True)
-    merged: dict[str, tuple[Factors, Tensor, Tensor]] = {}
-    lost: dict[str, tuple[float, float]] = {}
-    for module in dict.fromkeys(module for adapter in adapters for module in adapter.modules):
-        parts = [adapter.modules.get(module) for adapter in adapters]
-        like = next(part for part in parts if part is not None)
-        if weighted is not None:
-            left, right = concatenate(parts, weighted.coefficients(len(adapters), True, None)[1:])
-            lost[module] = (0.0, 1.0)
-            if rank is not None:
-                left, right, lost[module] = truncate(left, right, rank)
-        else:
-            assert rank is not None
-            left, right, lost[module] = merge_products(method, module, parts, rank)
-        merged[module] = (like, left, right)
-    width = max(right.shape[0] for _, _, right in merged.values())
-    return _assembled(adapters, merged, lost, width, dtype)
+    return None
+
+
+def _modules(adapters: Sequence[Adapter]) -> dict[str, list[Factors | None]]:
+    names = dict.fromkeys(module for adapter in adapters for module in adapter.modules)
+    return {name: [adapter.modules.get(name) for adapter in adapters] for name in names}
+
+
+def _cuts(
+    modules: Mapping[str, list[Factors | None]], method: MergingMethod, weighted: Combination | None, rank: int | None
+) -> Iterator[tuple[str, Tensor, Tensor, tuple[float, float]]]:
+    """Yield each module, the factors ``[rows, r]`` and ``[r, width]`` of its merged change, and what they leave out."""
+    if weighted is None:
+        assert rank is not None
+        for module, change in merge_changes(method, modules):
+            yield module, *decompose(change, rank)
+        return
+    for module, parts in modules.items():
+        left, right = concatenate(parts, weighted.coefficients(len(parts), True, None)[1:])
+        yield module, *((left, right, (0.0, 1.0)) if rank is None else truncate(left, right, rank))
 
 
 def _assembled(

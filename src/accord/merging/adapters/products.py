@@ -9,7 +9,6 @@ from torch import Tensor
 
 from accord.errors import DataError
 from accord.merging.adapters.factors import Factors
-from accord.merging.merging_method import MergingMethod
 
 Parts = Sequence[Factors | None]
 Cut = tuple[Tensor, Tensor, tuple[float, float]]
@@ -19,12 +18,9 @@ def concatenate(parts: Parts, coefficients: Sequence[float]) -> tuple[Tensor, Te
     """Return ``left [rows, sum of r]`` and ``right [sum of r, width]`` of ``sum_i c_i scale_i left_i right_i``.
 
     Adapters that lack the module, and coefficients of 0, take no rank. Exact in float64.
-
-    Raises:
-        DataError: the factors are of different shapes.
     """
     lefts, rights = [], []
-    for part, coefficient in zip(_alike(parts), coefficients, strict=True):
+    for part, coefficient in zip(parts, coefficients, strict=True):
         if part is None or coefficient == 0.0:
             continue
         left, right = part.flat()
@@ -47,27 +43,13 @@ def truncate(left: Tensor, right: Tensor, rank: int) -> Cut:
     return _cut(q_left @ u, s, v @ q_right.T, rank)
 
 
-def merge_products(method: MergingMethod, module: str, parts: Parts, rank: int) -> Cut:
-    """Merge multiplied-out changes by any method and return the nearest product of ``rank``, as :func:`truncate` does.
+def decompose(merged: Tensor, rank: int) -> Cut:
+    """Return the nearest product of ``rank`` to a matrix, as :func:`truncate` does for one that is given in factors.
 
-    Cost: a singular value decomposition of the whole matrix, and that matrix in float64 once per adapter.
+    Cost: a singular value decomposition of the whole matrix.
     """
-    like = next(part for part in _alike(parts) if part is not None)
-    left, right = like.flat()
-    shape = (left.shape[0], right.shape[1])
-    name = f"{module}.weight"
-    changes = [{name: _product(part, shape)} for part in parts]
-    base = None if method.base == "unused" else {name: torch.zeros(shape, dtype=torch.float64)}
-    merged = method(base, changes)[name].double()
     u, s, v = torch.linalg.svd(merged, full_matrices=False)
     return _cut(u, s, v, rank)
-
-
-def _product(part: Factors | None, shape: tuple[int, int]) -> Tensor:
-    if part is None:
-        return torch.zeros(shape, dtype=torch.float64)
-    left, right = part.flat()
-    return part.scale * (left.double() @ right.double())
 
 
 def _cut(u: Tensor, s: Tensor, v: Tensor, rank: int) -> Cut:
@@ -76,11 +58,11 @@ def _cut(u: Tensor, s: Tensor, v: Tensor, rank: int) -> Cut:
     return u[:, :kept] * share, share[:, None] * v[:kept], (float((s[kept:] ** 2).sum()), float((s**2).sum()))
 
 
-def _alike(parts: Parts) -> Parts:
+def check_alike(parts: Parts) -> None:
+    """Raise a :class:`DataError` if adapters' factors of one module are of different shapes or kinds."""
     shapes = {(f.kind, f.transposed, f.a.shape[1:], f.b.shape[0]): f for f in parts if f is not None}
     if len(shapes) > 1:
         raise DataError(
             f"the adapters' factors of {next(iter(shapes.values())).module} are of different shapes or kinds: they "
             "belong to different bases"
         )
-    return parts

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
-from accord.errors import ConfigurationError
-from accord.merging.adapters.merge_adapters import MergedAdapter, merge_adapters
+from accord.errors import ConfigurationError, RunError
+from accord.merging import manifest
+from accord.merging.adapters.merge_adapters import MergedAdapter, check_adapters, merge_adapters
 from accord.merging.adapters.open_adapter import Adapter
+from accord.merging.guarding import alone
 from accord.merging.merging_method import MergingMethod
 from accord.merging.recipe.card import RECIPE_FILE, recipe_text
 from accord.merging.recipe.dialect import find_dialect, meaningless, own_options
@@ -21,7 +23,7 @@ from accord.merging.recipe.resolved import resolved
 from accord.merging.recipe.schema import Recipe, Source
 from accord.merging.recipe.settings import resolve
 from accord.merging.recipe.translate import Values
-from accord.merging.writing import write_whole
+from accord.merging.writing import explained, write_whole
 
 
 @dataclass(frozen=True)
@@ -45,31 +47,58 @@ class AdapterPlan:
     text: str
 
     @property
-    def rank(self) -> int | None:
-        """Rank of the result where the recipe does not say one, ``None`` where it must."""
+    def rank(self) -> int:
+        """Rank of the result at most: what the recipe says, else the sum of the adapters' ranks."""
         ranks = [max(factors.rank for factors in adapter.modules.values()) for adapter in self.adapters]
         return self.recipe.rank or sum(ranks)
 
+    @property
+    def fingerprint(self) -> str:
+        """The recipe's and its adapters'."""
+        return manifest.fingerprint([self.text], [adapter.checkpoint for adapter in self.adapters])
+
+    def obstacle(self) -> str | None:
+        """Return why :meth:`run` would write nothing into the folder as it is now; see :func:`manifest.obstacle`."""
+        return manifest.obstacle(self.out, self.fingerprint)
+
     def run(self) -> MergedAdapter:
-        """Merge, and write the adapter, the recipe and a card.
+        """Merge, and write the adapter, the recipe, a card and, last, the checksums.
 
         Raises:
             RunError: the folder holds something already, or cannot be written.
         """
-        dtype = dtype_of(self.recipe.dtype) or torch.float32
-        merged = merge_adapters(self.adapters, self.method, rank=self.recipe.rank, dtype=dtype)
-        merged.save(self.out)
+        with explained(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+        with alone(self.out):
+            if (reason := self.obstacle()) is not None:
+                raise RunError(reason)
+            dtype = dtype_of(self.recipe.dtype) or torch.float32
+            merged = merge_adapters(self.adapters, self.method, rank=self.recipe.rank, dtype=dtype)
+            self._write(merged)
+        return merged
+
+    def _write(self, merged: MergedAdapter) -> None:
+        begun = self.out / manifest.JOURNAL
+        manifest.write(begun, {"fingerprint": self.fingerprint, "tensors": {}})
+        merged.write(self.out)
         write_whole(self.out / RECIPE_FILE, self.text.encode())
         write_whole(self.out / "README.md", _card(self, merged).encode())
-        return merged
+        record = {
+            "method": f"{self.recipe.method} of {', '.join(adapter.label for adapter in self.adapters)}",
+            "inputs": [adapter.label for adapter in self.adapters],
+            "fingerprint": self.fingerprint,
+            "tensors": {name: manifest.digest(tensor) for name, tensor in sorted(merged.tensors.items())},
+        }
+        manifest.write(self.out / manifest.MANIFEST, record)
+        begun.unlink()
 
 
 def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path) -> AdapterPlan | None:
     """Return the plan if all models are adapters without a base, else ``None``.
 
     Raises:
-        ConfigurationError: options that an adapter has no use for.
-        DataError: an adapter is damaged or of a kind that cannot be merged.
+        ConfigurationError: options that an adapter has no use for, or a method that needs a rank without one.
+        DataError: an adapter is damaged or of a kind that cannot be merged, or they do not fit each other.
     """
     sources = recipe.slices[0].sources
     if recipe.sliced or not all(inputs.is_adapter(source.model) for source in sources):
@@ -79,7 +108,10 @@ def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path) -> AdapterPla
             raise ConfigurationError(f"an adapter has no {name}: leave it out, or merge base+adapter")
     method, notes = _method(recipe, sources)
     text = recipe_text(resolved(recipe, inputs, find_dialect(recipe.method)))
+    if Path(out).is_file():
+        raise ConfigurationError(f"{out} is a file, and the result of a merge is a folder")
     opened = tuple(inputs.adapter(source.model) for source in sources)
+    check_adapters(opened, method, recipe.rank)
     return AdapterPlan(recipe, method, opened, Path(out), tuple(notes), text)
 
 

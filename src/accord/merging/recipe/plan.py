@@ -64,6 +64,10 @@ class RecipePlan:
             counts[name] = counts.get(name, 0) + 1
         return list(counts.items())
 
+    def obstacle(self) -> str | None:
+        """Return what is in the way of :meth:`run`; see :meth:`MergePlan.obstacle`."""
+        return self.merge.obstacle()
+
     def run(self, progress: Progress | None = None) -> Path:
         """Merge; see :meth:`MergePlan.run`."""
         return self.merge.run(progress)

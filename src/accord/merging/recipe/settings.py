@@ -37,7 +37,7 @@ def resolve(option: Option, scopes: Iterable[Settings], tensor: str, depth: floa
     Args:
         option: what is asked for.
         scopes: settings from the nearest to the farthest; the first that says something about the tensor is taken.
-        tensor: its name.
+        tensor: its name; empty where one value is for all.
         depth: its place in the stack of layers, 0 the first and 1 the last.
         where: what messages call the place: the model's name, or the recipe.
 
@@ -51,7 +51,7 @@ def resolve(option: Option, scopes: Iterable[Settings], tensor: str, depth: floa
                 return value
     if option.default is REQUIRED:
         raise ConfigurationError(
-            f"{where} has no {option.name} for {tensor}: give one under parameters, "
+            f"{where} has no {option.name}{f' for {tensor}' * bool(tensor)}: give one under parameters, "
             f"of the model or of the whole recipe{_unmatched(option, scopes)}"
         )
     return option.default

@@ -1,0 +1,64 @@
+"""Changes of low rank as the tensors that any method merges, multiplied out while they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from accord.merging.adapters.factors import Factors
+from accord.merging.engine import Engine
+from accord.merging.entry import Entry
+from accord.merging.in_memory import Tensors, warn_not_finite
+from accord.merging.lazy import LazyTensor, as_tensor
+from accord.merging.merging_method import MergingMethod
+
+
+class ProductTensor(LazyTensor):
+    """The change of one module ``scale * left @ right``, in float64; zeros for an adapter that leaves it alone.
+
+    Args:
+        shape: ``[rows, width]``.
+        factors: of the change, or ``None``.
+    """
+
+    def __init__(self, shape: tuple[int, int], factors: Factors | None) -> None:
+        super().__init__(shape, torch.float64)
+        self.factors = factors
+
+    def rows(self, first: int, last: int) -> Tensor:
+        if self.factors is None:
+            return torch.zeros((last - first, self.width), dtype=torch.float64)
+        left, right = self.factors.flat()
+        return self.factors.scale * (left[first:last].double() @ right.double())
+
+
+def merge_changes(
+    method: MergingMethod, modules: Mapping[str, Sequence[Factors | None]]
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield each module and the merge ``[rows, width]`` of its changes, by a method that sees all modules together.
+
+    Cost: the method's passes, in which every change is multiplied out block by block; one merged module is held at a
+    time, in float64.
+
+    Args:
+        method: what merges. Its base is a change of 0.
+        modules: the factors of every module, one for each adapter and ``None`` where it has none. They fit each other.
+    """
+    entries = [_entry(method, module, parts) for module, parts in modules.items()]
+    engine = Engine(os.cpu_count() or 1, warn_not_finite)
+    found = engine.survey(entries)
+    for module, entry in zip(modules, entries, strict=True):
+        sink = Tensors([entry], torch.device("cpu"))
+        engine.merge([entry], sink, found)
+        yield module, sink.held[entry.name]
+
+
+def _entry(method: MergingMethod, module: str, parts: Sequence[Factors | None]) -> Entry:
+    left, right = next(part for part in parts if part is not None).flat()
+    shape = (left.shape[0], right.shape[1])
+    models = tuple(as_tensor(ProductTensor(shape, part)) for part in parts)
+    base = as_tensor(ProductTensor(shape, None)) if method.base == "needed" else None
+    return Entry(method, f"{module}.weight", shape, torch.float64, torch.float64, base, models)
