@@ -48,6 +48,44 @@ def test_the_plan_comes_first_and_alone_if_asked(inside: Call, recipe: Path, tmp
     assert facts["tensors"] == 23 and facts["bytes_out"] * 3 == facts["bytes_in"] and facts["seconds_about"] >= 0
 
 
+def test_the_plan_says_what_is_in_the_way(inside: Call, recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "letter.txt").write_text("mine")
+    assert "but      taken is not empty: remove it" in inside("merge", recipe, "taken", "--dry-run").out
+    (fact,) = json.loads(inside("merge", recipe, "taken", "--dry-run", "--json").out)["obstacles"]
+    assert fact == "taken is not empty: remove it or choose another folder"
+    inside("merge", recipe, "out")
+    assert "out is not empty; it holds this very merge, finished" in inside("merge", recipe, "out", "--dry-run").out
+    (tmp_path / "out" / "accord-merge.json").rename(tmp_path / "out" / ".accord-merge.json.unfinished")
+    shown = inside("merge", recipe, "out", "--dry-run").out
+    assert "was killed is there, and goes on" in shown and "but " not in shown
+    assert "another, unfinished merge" in inside("merge", recipe, "out", "--dry-run", "--seed", "3").out
+
+
+def test_the_plan_says_that_the_disk_is_too_small(inside: Call, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accord.cli.merges._free", lambda _: 1000)
+    assert "of disk, and 1 kB are free" in inside("merge", recipe, "out", "--dry-run").out
+    assert "of disk, and 1 kB are free" in inside("merge", recipe, "out", code=4).err
+
+
+def test_a_front_that_is_only_planned_merges_nothing(inside: Call, recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text("models: [alpha, beta]\nmerge_method: linear\nparameters: {weight: 1}\n")
+    words = ["merge", recipe, "front", "--front", "measure {} now", "--points", "5"]
+    shown = inside(*words, "--dry-run").out
+    assert "5 merges, the first measured by: measure front/solutions/000 now" in shown and "in 5 files" in shown
+    facts = json.loads(inside(*words, "--dry-run", "--json").out)
+    assert facts["preferences"] == [[0.0, 1.0], [0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [1.0, 0.0]]
+    assert not (tmp_path / "front").exists()
+
+
+@pytest.mark.parametrize(("words", "message"), [(["--report"], "--report"), (["--shard-size", "5GB"], "--shard-size")])
+def test_options_of_one_merge_are_refused_for_a_front(
+    inside: Call, recipe: Path, words: list[str], message: str, tmp_path: Path
+) -> None:
+    assert f"{message} is of one merge" in inside("merge", recipe, "front", "--front", "true", *words, code=2).err
+    assert not (tmp_path / "front").exists()
+
+
 def test_from_a_recipe_to_a_verified_result_with_its_report(inside: Call, recipe: Path, tmp_path: Path) -> None:
     found = inside("merge", recipe, "out", "--report", "--shard-size", "2KB")
     assert found.out == "out\n" and "ties of base, alpha, beta" in found.err
@@ -71,8 +109,23 @@ def test_adapters_alone_make_an_adapter(inside: Call, recipe: Path, tmp_path: Pa
     zoo.write_adapter(tmp_path / "other", zoo.factors(6))
     recipe.write_text("models: [lora, other]\nmerge_method: linear\nparameters: {weight: 1}\nrank: 3\n")
     assert "rank     3 at most" in inside("merge", recipe, "out", "--dry-run").out
+    assert "--report compares models" in inside("merge", recipe, "out", "--report", code=2).err
+    assert not (tmp_path / "out").exists()
     assert "the rank leaves out" in inside("merge", recipe, "out").err
-    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file() and verify(tmp_path / "out") == 4
+    assert "it holds this very merge, finished" in inside("merge", recipe, "out", "--dry-run").out
+    assert "it holds this very merge, finished" in inside("merge", recipe, "out", code=4).err
+
+
+def test_what_adapters_lack_is_said_before_anything_is_done(inside: Call, recipe: Path, tmp_path: Path) -> None:
+    zoo.write_adapter(tmp_path / "other", zoo.factors(6))
+    recipe.write_text("models: [lora, other]\nmerge_method: ties\n")
+    assert "lora has no weight: give one" in inside("merge", recipe, "out", "--dry-run", code=2).err
+    recipe.write_text("models: [lora, other]\nmerge_method: ties\nparameters: {weight: 1}\n")
+    assert "has full rank: give the rank" in inside("merge", recipe, "out", "--dry-run", code=2).err
+    recipe.write_text("models: [lora, other]\nmerge_method: linear\nparameters: {weight: 1}\n")
+    (tmp_path / "file").write_text("")
+    assert "file is a file, and the result of a merge is a folder" in inside("merge", recipe, "file", code=2).err
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system with SIGKILL")

@@ -23,6 +23,7 @@ adapters, so is the result. The output folder holds the weights, configuration
 and tokenizer, a card, accord-recipe.yaml (complete, does the same again) and
 accord-merge.json, the checksums that accord.merging.verify looks at."""
 
+SHARDS = "2GB"
 WORK = Parameter(group=Group("How it is done", sort_key=1))
 
 app = App(help_epilogue=EXAMPLES)
@@ -41,7 +42,7 @@ def merge(
     seed: int | None = None,
     threads: Annotated[int | None, WORK] = None,
     memory: Annotated[str, WORK] = "600MB",
-    shard_size: Annotated[str, WORK] = "2GB",
+    shard_size: Annotated[str, WORK] = SHARDS,
     json: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """Merge checkpoints into one, block by block, in memory known beforehand.
@@ -49,7 +50,7 @@ def merge(
     Args:
         recipe: a YAML file in mergekit's format.
         out: the folder of the result.
-        dry_run: print what will happen, how much memory, disk and time it takes; merge nothing.
+        dry_run: print what will happen, how much memory, disk and time it takes, and what is in its way; merge nothing.
         report: look at the models first and write merge.html and merge.json beside the result.
         front: merge at many preferences over the models instead, and measure each by this command: it is given the
             folder of a merge, in place of {} or at the end, and its last line is JSON, {task: score or {loss, metrics}}
@@ -68,8 +69,9 @@ def merge(
         from accord.cli.words import parse_size
 
     if front is not None:
-        memory_bytes = parse_size(memory, "--memory")
-        merges.sweep(recipe, out, front, points=points, seed=seed, threads=threads, memory=memory_bytes)
+        merges.check_of_one(report=report, shards=shard_size != SHARDS)
+        options = {"seed": seed, "threads": threads, "memory": parse_size(memory, "--memory")}
+        merges.sweep(recipe, out, front, points=points, dry_run=dry_run, as_json=json, **options)
         return
     job = merges.begin(
         recipe,

@@ -11,14 +11,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accord.cli.output import format_seconds, print_json
 from accord.cli.transfer import make_transfer
 from accord.errors import ConfigurationError, DataError, RunError
 from accord.merging import Job, Recipe, RecipePlan, begin_job
 from accord.merging.estimate import estimate
+from accord.merging.manifest import JOURNAL
 from accord.merging.recipe.adapter_plan import AdapterPlan
+
+if TYPE_CHECKING:
+    from accord.steering.merged import Sweep
 
 SHOWN_METHODS = 4
 Plan = RecipePlan | AdapterPlan
@@ -30,12 +34,27 @@ def begin(recipe: Path, out: Path, **options: Any) -> Job:
 
 
 def show(job: Job, *, as_json: bool) -> None:
-    """Print what would be done; steps whose inputs are still to be made are only named."""
-    facts = [_facts(job.plan(recipe)) if job.ready(recipe) else _later(job, recipe) for recipe in job.recipes]
+    """Print what would be done, and what is in its way; steps whose inputs are still to be made are only named."""
+    facts = [_foretold(job, recipe) for recipe in job.recipes]
     if as_json:
         print_json(facts[0] if len(facts) == 1 else {"steps": facts})
     else:
         print("\n\n".join(_text(each) for each in facts))
+
+
+def _foretold(job: Job, recipe: Recipe) -> dict[str, Any]:
+    if job.finished(recipe):
+        return {"out": str(job.folder_of(recipe)), "what": f"{recipe.method}, which is there already"}
+    if not job.ready(recipe):
+        return _later(job, recipe)
+    plan = job.plan(recipe)
+    return {**_facts(plan), "obstacles": _obstacles(plan), "begun": (plan.out / JOURNAL).is_file()}
+
+
+def _obstacles(plan: Plan) -> list[str]:
+    """Return what would end a merge before it began, as its folder and the disk are now."""
+    short = _shortage(plan.out, plan.merge.bytes_out) if isinstance(plan, RecipePlan) else None
+    return [reason for reason in (plan.obstacle(), short) if reason is not None]
 
 
 def execute(job: Job, *, report: bool, as_json: bool) -> None:
@@ -46,6 +65,10 @@ def execute(job: Job, *, report: bool, as_json: bool) -> None:
             _say(f"{job.folder_of(recipe)} is there already")
             continue
         plan = job.plan(recipe)
+        if report and isinstance(plan, AdapterPlan):
+            raise ConfigurationError(
+                "--report compares models with their base; of adapters alone there is none: merge them as base+adapter"
+            )
         facts = _facts(plan)
         _say(_text(facts))
         started = time.monotonic()
@@ -63,22 +86,50 @@ def execute(job: Job, *, report: bool, as_json: bool) -> None:
         print(job.out)
 
 
-def sweep(recipe: Path, out: Path, command: str, **options: Any) -> None:
-    """Merge at many preferences, measure each by a command, and write the front and its page."""
+def check_of_one(*, report: bool, shards: bool) -> None:
+    """Refuse options that are of one merge and not of a front.
+
+    Raises:
+        ConfigurationError: names the option.
+    """
+    if report:
+        raise ConfigurationError("--report is of one merge; a front has a page of its own, which --front writes")
+    if shards:
+        raise ConfigurationError("--shard-size is of one merge; every merge of --front is one file")
+
+
+def sweep(recipe: Path, out: Path, command: str, *, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Merge at many preferences, measure each by a command, and write the front and its page; or say what would be."""
     from accord.reporting import write_front
     from accord.steering import merge_front
+    from accord.steering.merged import Sweep
 
     words = shlex.split(command)
+    if dry_run:
+        facts = _swept(Sweep.read(recipe, out, **options), words)
+        print_json(facts) if as_json else print(_text(facts))
+        return
     found = merge_front(recipe, out, lambda folder: _measured(words, folder), progress=_say, **options)
     _say(str(found))
-    print(write_front(out))
+    page = write_front(out)
+    print_json({"out": str(out), "page": str(page), "points": found.results["points"]}) if as_json else print(page)
+
+
+def _swept(planned: Sweep, words: list[str]) -> dict[str, Any]:
+    facts = _facts(planned.plan(0))
+    points = len(planned.preferences)
+    facts |= {"out": str(planned.job.out), "bytes_out": points * facts["bytes_out"], "points": points}
+    facts |= {"files": points * facts["files"], "bytes_in": points * facts["bytes_in"]}
+    if facts["seconds_about"] is not None:
+        facts["seconds_about"] *= points
+    short = _shortage(planned.job.out, facts["bytes_out"])
+    facts["obstacles"] = [] if short is None else [short]
+    return facts | {"measure": shlex.join(_call(words, planned.folder(0))), "preferences": planned.preferences}
 
 
 def _measured(words: list[str], folder: Path) -> Any:
     """Return what an evaluation says of a merge: JSON on its last line."""
-    place = str(folder)
-    called = [word.replace("{}", place) for word in words]
-    called += [] if any("{}" in word for word in words) else [place]
+    called = _call(words, folder)
     try:
         done = subprocess.run(called, stdout=subprocess.PIPE, text=True)
     except OSError as error:
@@ -92,13 +143,19 @@ def _measured(words: list[str], folder: Path) -> Any:
         raise DataError(f"the last line that the evaluation of {folder} printed is no JSON: {last!r}") from error
 
 
+def _call(words: list[str], folder: Path) -> list[str]:
+    called = [word.replace("{}", str(folder)) for word in words]
+    return called if any("{}" in word for word in words) else [*called, str(folder)]
+
+
 def _run(plan: Plan) -> None:
     if isinstance(plan, AdapterPlan):
         merged = plan.run()
         lost = f", the rank leaves out {merged.error:.2%} of the merged change (norm)" if merged.error else ", exactly"
         _say(f"an adapter of rank {merged.rank}{lost}")
         return
-    _check_disk(plan)
+    if (short := _shortage(plan.out, plan.merge.bytes_out)) is not None:
+        raise RunError(short)
     # A mapped file that is cut short while it is read ends the process: then with a word on what it was doing.
     if not faulthandler.is_enabled():
         faulthandler.enable(sys.__stderr__ or 2)
@@ -110,11 +167,12 @@ def _run(plan: Plan) -> None:
         raise
 
 
-def _check_disk(plan: RecipePlan) -> None:
-    there = sum(file.stat().st_size for file in plan.out.glob("*.safetensors")) if plan.out.is_dir() else 0
-    free, needed = _free(plan.out), plan.merge.bytes_out - there
-    if free is not None and free < needed:
-        raise RunError(f"{plan.out} needs {_bytes(needed)} of disk, and {_bytes(free)} are free")
+def _shortage(out: Path, size: int) -> str | None:
+    there = sum(file.stat().st_size for file in out.rglob("*.safetensors")) if out.is_dir() else 0
+    free, needed = _free(out), size - there
+    if free is None or free >= needed:
+        return None
+    return f"{out} needs {_bytes(needed)} of disk, and {_bytes(free)} are free"
 
 
 def _facts(plan: Plan) -> dict[str, Any]:
@@ -171,7 +229,12 @@ def _text(facts: dict[str, Any]) -> str:
             f"  memory   at most {_bytes(facts['memory'])} besides the page cache, {threads}",
             f"  time     {_about(facts['seconds_about'])}",
         ]
-    return "\n".join([*lines, *(f"  note     {note}" for note in facts.get("notes", ()))])
+    if "points" in facts:
+        lines.append(f"  front    {facts['points']} merges, the first measured by: {facts['measure']}")
+    lines += [f"  note     {note}" for note in facts.get("notes", ())]
+    if facts.get("begun") and not facts["obstacles"]:
+        lines.append("  note     a run of this merge that was killed is there, and goes on")
+    return "\n".join([*lines, *(f"  but      {obstacle}" for obstacle in facts.get("obstacles", ()))])
 
 
 def _rounded(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,20 +62,73 @@ def merge_front(
         DataError: a model is missing or damaged, or the evaluation returns something else than described.
         RunError: the directory cannot be written, or holds another sweep.
     """
-    job = begin_job(source, out, seed=seed, threads=threads, memory=memory, shard_bytes=ONE_FILE)
-    recipe = _only(job)
-    places = [n for n, each in enumerate(recipe.slices[0].sources) if each.model != recipe.base]
-    grid = preference_grid(len(places), points).tolist()
-    with explained(job.out):
-        (job.out / SOLUTIONS).mkdir(parents=True, exist_ok=True)
+    sweep = Sweep.read(source, out, points=points, seed=seed, threads=threads, memory=memory)
+    with explained(sweep.job.out):
+        (sweep.job.out / SOLUTIONS).mkdir(parents=True, exist_ok=True)
     measured = []
-    for number, preference in enumerate(grid):
+    for number, preference in enumerate(sweep.preferences):
         if progress is not None:
-            progress(f"point {number + 1} of {len(grid)}: {', '.join(f'{share:.2f}' for share in preference)}")
-        measured.append(_point(job, at_preference(recipe, places, preference), number, evaluate, len(places)))
-    facts = _facts(recipe, grid, measured)
-    write_whole(job.out / "front.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
-    return open_front(job.out)
+            shares = ", ".join(f"{share:.2f}" for share in preference)
+            progress(f"point {number + 1} of {len(sweep.preferences)}: {shares}")
+        measured.append(_point(sweep, number, evaluate))
+    facts = _facts(sweep.recipe, sweep.preferences, measured)
+    write_whole(sweep.job.out / "front.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+    return open_front(sweep.job.out)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A recipe and the preferences at which it is merged; nothing has been opened or written yet.
+
+    Attributes:
+        job: the recipe's, with the front directory as its output.
+        recipe: its only one.
+        places: of the models that preferences are over, among the recipe's sources.
+        preferences: shares of these models, one list for each point.
+    """
+
+    job: Job
+    recipe: Recipe
+    places: list[int]
+    preferences: list[list[float]]
+
+    @classmethod
+    def read(
+        cls,
+        source: str | Path | Mapping[str, Any],
+        out: str | Path,
+        *,
+        points: int,
+        seed: int | None,
+        threads: int | None,
+        memory: int,
+    ) -> Sweep:
+        """Read a recipe that can be swept over; the arguments are those of :func:`merge_front`.
+
+        Raises:
+            ConfigurationError: it has several steps or slices, or no weight for each model.
+        """
+        job = begin_job(source, out, seed=seed, threads=threads, memory=memory, shard_bytes=ONE_FILE)
+        recipe = _only(job)
+        places = [n for n, each in enumerate(recipe.slices[0].sources) if each.model != recipe.base]
+        return cls(job, recipe, places, preference_grid(len(places), points).tolist())
+
+    def folder(self, number: int) -> Path:
+        """Return where the merge at a point goes."""
+        return self.job.out / SOLUTIONS / f"{number:03d}"
+
+    def plan(self, number: int) -> RecipePlan:
+        """Check the merge at a point.
+
+        Raises:
+            ConfigurationError: the models are adapters, or the method does not take them.
+            DataError: a model is missing or damaged, or they do not fit each other.
+        """
+        recipe = at_preference(self.recipe, self.places, self.preferences[number])
+        plan = replace(self.job, recipes=(recipe,), out=self.folder(number)).plan(recipe)
+        if not isinstance(plan, RecipePlan):
+            raise ConfigurationError("a front is swept over models; merge adapters onto their base (base+adapter)")
+        return plan
 
 
 def at_preference(recipe: Recipe, places: list[int], preference: list[float]) -> Recipe:
@@ -117,18 +170,14 @@ def _only(job: Job) -> Recipe:
     return recipe
 
 
-def _point(job: Job, recipe: Recipe, number: int, evaluate: Evaluate, tasks: int) -> Scores:
-    folder = job.out / SOLUTIONS / f"{number:03d}"
+def _point(sweep: Sweep, number: int, evaluate: Evaluate) -> Scores:
+    folder, plan = sweep.folder(number), sweep.plan(number)
     record = folder.with_suffix(".json")
-    step = replace(job, recipes=(recipe,), out=folder)
-    plan = step.plan(recipe)
-    if not isinstance(plan, RecipePlan):
-        raise ConfigurationError("a front is swept over models; merge adapters onto their base (base+adapter)")
     if record.is_file():
         return _known(record, plan)
     if not (folder / "accord-merge.json").is_file():
         plan.run()
-    scores = _checked(evaluate(folder), folder, tasks)
+    scores = _checked(evaluate(folder), folder, len(sweep.places))
     content = {"fingerprint": plan.merge.fingerprint, "scores": scores}
     write_whole(record, (json.dumps(content, indent=1) + "\n").encode())
     return scores
