@@ -47,6 +47,21 @@ def test_a_soup_lies_between_its_models(recipe, tmp_path):
     assert "<svg" in write_front(tmp_path / "front").read_text()
 
 
+def test_the_page_says_nothing_of_rows_and_intervals_that_there_are_not(recipe, tmp_path):
+    merge_front(recipe, tmp_path / "front", distances, points=3)
+    text = write_front(tmp_path / "front").read_text()
+    for wrong in ("test rows", "validation rows", "Hypervolume", "with intervals", "balanced", "seed", 'id="costs"'):
+        assert wrong not in text, wrong
+    assert "as the evaluation measured it" in text and "<td>2.000</td>" in text.replace(' class="number"', "")
+    assert "Loss of" in text and "hits of" in text
+
+    def losses(folder):
+        return {task: {"loss": told["loss"]} for task, told in distances(folder).items()}
+
+    merge_front(recipe, tmp_path / "losses", losses, points=3)
+    assert write_front(tmp_path / "losses").read_text().count("(across)") == 1  # the loss is not drawn twice
+
+
 def test_weights_of_the_recipe_are_its_middle(recipe, tmp_path):
     recipe |= {"merge_method": "task_arithmetic", "base_model": str(tmp_path / "base"), "parameters": {"lambda": 0.5}}
     recipe["models"][1]["parameters"]["weight"] = [{"filter": "nothing", "value": 9}, {"value": [2.0, 2.0]}]

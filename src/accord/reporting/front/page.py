@@ -41,12 +41,12 @@ def page(name: str, found: Mapping[str, Any], spec_text: str) -> str:
 
 def _header(name: str, front: FrontShown) -> Markup:
     found = front.facts
-    test = finite(mapping(found, "rows").get("test"))
+    test, seeds = finite(mapping(found, "rows").get("test")), sequence(found.get("seeds"))
     facts = [
         str(found.get("method")),
         plural(len(front.tasks), "task"),
         plural(len(front.points), "point"),
-        plural(len(sequence(found.get("seeds"))) or 1, "seed"),
+        plural(len(seeds), "seed") if seeds else "",
         f"{test:,.0f} test rows" if test == test else "",
     ]
     return cover("front", name, moment(found.get("created")), [fact for fact in facts if fact])
@@ -72,11 +72,12 @@ def _answer(front: FrontShown) -> Section:
     }
     rows = [[names[key], value_text(value_of(mapping(volumes, key)))] for key in names if mapping(volumes, key)]
     honest = el("p", str(front.facts.get("paragraph") or ""), class_="honest")
-    shown = table("Hypervolumes", ["Hypervolume on test rows", "Value [interval]"], rows)
-    note = "How much of what lies between no loss and predicting the training average is dominated; more is better."
-    return Section(
-        "verdict", "Verdict", el("div", el("p", said, class_="answer"), honest, shown, el("p", note, class_="note"))
-    )
+    told: list[Markup] = [el("p", said, class_="answer"), honest]
+    if rows:
+        note = "How much of what lies between no loss and predicting the training average is dominated; more is better."
+        told.append(table("Hypervolumes", ["Hypervolume on test rows", "Value [interval]"], rows))
+        told.append(el("p", note, class_="note"))
+    return Section("verdict", "Verdict", el("div", told))
 
 
 def _conflict(front: FrontShown) -> Section | None:
@@ -104,7 +105,7 @@ def _cell(value: float, same: bool) -> Markup:
     return el("td", cell_text(value), class_=level(value))
 
 
-def _costs(front: FrontShown) -> Section:
+def _costs(front: FrontShown) -> Section | None:
     cost = mapping(front.facts, "cost")
     names = {"front": "The front", "baselines": "Balanced and single-task models together"}
     rows = [
@@ -112,5 +113,6 @@ def _costs(front: FrontShown) -> Section:
         for key in names
         if (part := mapping(cost, key))
     ]
-    shown = table("Costs", ["", "Training time per seed", "Parameters"], rows)
-    return Section("costs", "Costs", shown)
+    if not rows:
+        return None
+    return Section("costs", "Costs", table("Costs", ["", "Training time per seed", "Parameters"], rows))

@@ -21,11 +21,13 @@ Value = Callable[[Shown, TaskInfo], Figure]
 def planes(front: FrontShown) -> Section:
     """Return the front drawn for every pair of tasks, losses beside metrics."""
     pairs = list(combinations(front.tasks, 2))
-    panels = [panel for a, b in pairs[:PAIRS] for panel in (_metrics(front, a, b), _losses(front, a, b))]
+    panels = [panel for a, b in pairs[:PAIRS] for panel in (_metrics(front, a, b), _losses(front, a, b)) if panel]
     lead = (
         "Each dot is one compromise, measured on test rows, by which nothing was chosen. Hollow dots are bettered by "
         "another on the validation rows. The diamond is one balanced model, with its intervals; lines are "
         "models of one task alone."
+        if front.judged
+        else "Each dot is one compromise, as the evaluation measured it. Hollow dots are bettered by another."
     )
     more = el("p", f"{PAIRS} of {len(pairs)} pairs of tasks are drawn.", class_="note") if len(pairs) > PAIRS else None
     body = el("div", _legend(front), el("div", panels, class_="panels planes"), more)
@@ -41,7 +43,9 @@ def _losses(front: FrontShown, a: TaskInfo, b: TaskInfo) -> Markup:
     return _plane(front, (a, b), ("losses", f"loss of {a.name}"), title, value)
 
 
-def _metrics(front: FrontShown, a: TaskInfo, b: TaskInfo) -> Markup:
+def _metrics(front: FrontShown, a: TaskInfo, b: TaskInfo) -> Markup | None:
+    if a.primary == b.primary == "loss":  # which is drawn anyway
+        return None
     better = ["higher is better" if task.metric.higher_is_better else "lower is better" for task in (a, b)]
     how = better[0] if better[0] == better[1] else f"{better[0]} across, {better[1]} up"
     parts = (

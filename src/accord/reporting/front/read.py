@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,22 +53,33 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class FrontShown:
-    """What is shown of a front."""
+    """What is shown of a front.
+
+    Attributes:
+        judged: figures are of rows, with intervals; else of an evaluation that knows how it came by them.
+    """
 
     tasks: Sequence[TaskInfo]
     points: Sequence[Shown]
     baselines: Sequence[Shown]
     knee: int | None
+    judged: bool
     facts: Mapping[str, Any]
+
+    def text(self, figure: Figure) -> str:
+        """Return a metric with its interval; an evaluation has none."""
+        return value_text(figure if self.judged else Figure(figure.value, math.nan, math.nan))
 
 
 def read_front(found: Mapping[str, Any]) -> FrontShown:
     """Return the points and baselines of ``front.json``."""
     tasks = read_tasks(found, {}, Path("front.json"))
-    points = [_shown(entry) for entry in map(mapping, sequence(found.get("points")))]
+    entries = [mapping(entry) for entry in sequence(found.get("points"))]
+    judged = not any(entry.get("split") == "evaluation" for entry in entries)
+    points = [_shown(entry) for entry in entries]
     baselines = [_shown(entry) for entry in map(mapping, sequence(found.get("baselines")))]
     knee = found.get("knee")
-    return FrontShown(tasks, points, baselines, knee if isinstance(knee, int) else None, found)
+    return FrontShown(tasks, points, baselines, knee if isinstance(knee, int) else None, judged, found)
 
 
 def _shown(entry: Mapping[str, Any]) -> Shown:

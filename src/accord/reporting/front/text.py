@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accord.reporting.front.read import Shown, read_front, value_text
+from accord.reporting.front.read import FrontShown, Shown, read_front
 from accord.reporting.run import sequence
 from accord.reporting.verdict import printable
 
 
 def front_text(found: Mapping[str, Any]) -> str:
-    """Return one line per point and baseline with the primary metrics on test rows, the paragraph, and warnings.
+    """Return one line per point and baseline with the primary metrics, the paragraph, and warnings.
 
     Args:
         found: the content of ``front.json``.
@@ -20,8 +20,8 @@ def front_text(found: Mapping[str, Any]) -> str:
     front = read_front(found)
     names = [printable(task.name) for task in front.tasks]
     head = ["preference", *(f"{name} {task.metric.label}" for name, task in zip(names, front.tasks, strict=True))]
-    rows = [[_preference(point), *_figures(point, front.tasks)] for point in front.points]
-    rows += [[printable(one.name), *_figures(one, front.tasks)] for one in front.baselines]
+    rows = [[_preference(point), *_figures(front, point)] for point in front.points]
+    rows += [[printable(one.name), *_figures(front, one)] for one in front.baselines]
     blocks = [_aligned([head, *rows]), [_filled(str(found.get("paragraph") or ""))]]
     blocks.append([_filled(f"Warning: {warning}") for warning in sequence(found.get("warnings"))])
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -31,8 +31,8 @@ def _preference(point: Shown) -> str:
     return " ".join(f"{share:.2f}" for share in point.preference)
 
 
-def _figures(one: Shown, tasks: Sequence[Any]) -> list[str]:
-    return [value_text(one.metric(task)) for task in tasks]
+def _figures(front: FrontShown, one: Shown) -> list[str]:
+    return [front.text(one.metric(task)) for task in front.tasks]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
