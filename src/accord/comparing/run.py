@@ -19,6 +19,7 @@ from accord.comparing.study import Study
 from accord.training import Progress, Silent
 from accord.training.environment import pick_device
 from accord.training.files import write_json
+from accord.training.holding import holding
 from accord.training.interrupt import Stop, listening
 from accord.training.prepare import Prepared, read
 from accord.training.sampled import check_pools, pools_of
@@ -58,9 +59,14 @@ def run_study(study: Study, crew: Crew = ALONE, *, progress: Progress | None = N
 
     Raises:
         DataError: the table cannot be used.
-        RunError: nothing can be written, a process died, or the storage of the crew cannot be used.
+        RunError: another process is at work in the directory that shares no storage with this one, nothing can be
+            written, a process died, or the storage of the crew cannot be used.
     """
-    progress = progress or Silent()
+    with holding(study.directory, shared=crew.storage is not None):
+        return _run(study, crew, progress or Silent())
+
+
+def _run(study: Study, crew: Crew, progress: Progress) -> Outcome:
     began = time.monotonic()
     prepared = read(study.spec, study.table(), progress)
     notes = sampling_notes(study, prepared)

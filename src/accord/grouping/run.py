@@ -32,6 +32,7 @@ from accord.training import Progress, Silent
 from accord.training.build import build_model
 from accord.training.environment import pick_device
 from accord.training.files import write_json
+from accord.training.holding import holding
 from accord.training.interrupt import Stop, listening
 from accord.training.prepare import Prepared, read
 
@@ -64,11 +65,15 @@ def run_study(study: GroupStudy, crew: Crew = ALONE, *, progress: Progress | Non
     Raises:
         ConfigurationError: the budget does not pay for one group, or the crew has a storage.
         DataError: the table cannot be used.
-        RunError: nothing can be written, a run failed, or a process died.
+        RunError: another process is at work in the directory, nothing can be written, a run failed, or a process died.
     """
     if crew.storage is not None:
         raise ConfigurationError("a grouping is made on one machine: leave the storage out")
-    progress = progress or Silent()
+    with holding(study.directory):
+        return _run(study, crew, progress or Silent())
+
+
+def _run(study: GroupStudy, crew: Crew, progress: Progress) -> Outcome:
     prepared = read(study.spec, study.table(), progress)
     began = time.monotonic()
     with listening() as stop, makers(study, stop, prepared, crew.jobs) as maker:

@@ -14,7 +14,8 @@ from accord.grouping.members import key_of, tasks_of
 from accord.grouping.spec import GroupSpec, parse_group
 from accord.training import Plan, Spec
 from accord.training.environment import pick_device
-from accord.training.files import write_text
+from accord.training.files import write_text, writing
+from accord.training.holding import holding
 from accord.training.interrupt import Stop
 from accord.training.prepare import Prepared
 from accord.training.same_table import check_free, same_table
@@ -153,6 +154,9 @@ def begin(plan: Plan, group: GroupSpec, out: Path, *, resume: bool) -> GroupStud
         check_free(out, "grouping")
         if plan.spec.data.source == IN_MEMORY:
             keep_table(plan.table, out)
-    write_text(existing, section_yaml(plan.spec, "group", group))
-    same_table(out, out / TABLE, study.table())
+        with writing(existing):
+            out.mkdir(parents=True, exist_ok=True)
+    with holding(out):  # what a process that is at work goes by does not change under it
+        write_text(existing, section_yaml(plan.spec, "group", group))
+        same_table(out, out / TABLE, study.table())
     return study

@@ -23,6 +23,7 @@ from accord.steering.train import Field, Trained, models_of, train_seed
 from accord.training import History, Plan, Progress, Silent
 from accord.training.environment import pick_device
 from accord.training.files import write_json
+from accord.training.holding import holding
 from accord.training.interrupt import Stop, listening
 from accord.training.member import Context
 from accord.training.prepare import Prepared, read
@@ -74,15 +75,21 @@ def run_front(
 
     Raises:
         ConfigurationError: fewer than two tasks, an option of the method out of range, or no such tracker.
-        RunError: the directory is taken, belongs to another specification or table, or cannot be written.
+        RunError: the directory is taken, belongs to another specification or table, is being worked in by another
+            process, or cannot be written.
         DataError: the table cannot be used.
     """
-    spec, directory, progress = plan.spec, Path(out), progress or Silent()
-    tasks = len(spec.tasks)
-    if tasks < 2:
+    directory = Path(out)
+    if len(plan.spec.tasks) < 2:
         raise ConfigurationError("a front has at least 2 tasks: name another target")
     mirrors = check_trackers(trackers)
-    claim(directory, spec, front, resume=resume)
+    claim(directory, plan.spec, front, resume=resume)
+    with holding(directory):
+        return _run(plan, front, directory, progress or Silent(), mirrors)
+
+
+def _run(plan: Plan, front: FrontSpec, directory: Path, progress: Progress, mirrors: tuple[str, ...]) -> FrontResult:
+    spec = plan.spec
     same_table(directory, directory / CHECKPOINTS / "table.json", plan.table)
     if spec.training.threads:
         torch.set_num_threads(spec.training.threads)

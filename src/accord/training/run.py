@@ -15,6 +15,7 @@ from accord.training.build import ModelParts
 from accord.training.environment import pick_device
 from accord.training.files import write_json, write_text
 from accord.training.history import History
+from accord.training.holding import holding
 from accord.training.interrupt import Stop, listening
 from accord.training.member import Context, Member, train_member
 from accord.training.plan import Plan
@@ -72,13 +73,26 @@ def run(
     Raises:
         ConfigurationError: there is no such tracker.
         MissingExtraError: the package of a tracker is not installed.
-        RunError: the directory is taken, belongs to another specification or table, or cannot be written.
+        RunError: the directory is taken, belongs to another specification or table, is being worked in by another
+            process, or cannot be written.
         DataError: the table cannot be used.
     """
-    spec, directory, progress = plan.spec, Path(out), progress or Silent()
-    mirrors = check_trackers(trackers)
-    device = pick_device(spec.training.device)
-    _claim(directory, spec, resume)
+    directory, mirrors = Path(out), check_trackers(trackers)
+    device = pick_device(plan.spec.training.device)
+    _claim(directory, plan.spec, resume)
+    with holding(directory):
+        return _run(plan, directory, device, progress or Silent(), parts, mirrors)
+
+
+def _run(
+    plan: Plan,
+    directory: Path,
+    device: torch.device,
+    progress: Progress,
+    parts: ModelParts | None,
+    mirrors: tuple[str, ...],
+) -> Result:
+    spec = plan.spec
     same_table(directory, directory / "checkpoints" / "table.json", plan.table)
     if spec.training.threads:
         torch.set_num_threads(spec.training.threads)
