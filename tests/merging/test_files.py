@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from accord.errors import ConfigurationError, DataError, RunError
-from accord.merging import DARE, SLERP, TIES, Linear, TaskArithmetic, open_checkpoint, plan_merge, verify
+from accord.merging import DARE, SLERP, TIES, Linear, TaskArithmetic, merge_recipe, open_checkpoint, plan_merge, verify
 from accord.merging.writing import ShardWriter
 
 
@@ -102,6 +102,27 @@ def test_a_merge_that_was_killed_goes_on(zoo, monkeypatch):
     stamp = first.stat().st_mtime_ns
     plan(root, TaskArithmetic(), shard_bytes=9000).run()
     assert first.stat().st_mtime_ns == stamp and verify(out) == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("tokenizer.json", "", "is empty"),
+        ("tokenizer.model", "", "is empty"),
+        ("config.json", '{"model_type": ', "is no JSON"),
+        ("tokenizer_config.json", "<html>", "is no JSON"),
+    ],
+)
+def test_small_files_that_are_damaged_do_not_become_the_results(zoo, file, content, message):
+    root, _ = zoo
+    (root / "m0" / file).write_text(content)
+    with pytest.raises(DataError, match=rf"{file} {message}"):
+        plan(root, TaskArithmetic())
+    recipe = {"models": [str(root / f"m{n}") for n in (1, 2)], "base_model": str(root / "m0")}
+    with pytest.raises(DataError, match=rf"{file} is (empty|no JSON)"):
+        merge_recipe({**recipe, "merge_method": "model_stock"}, root / "out")
+    assert not (root / "out").exists()
+    plan(root, Linear(), base=None, out="fine").run()
 
 
 def test_an_unfinished_merge_of_something_else_is_left_alone(zoo):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from accord.errors import DataError
 from accord.merging.checkpoint import Checkpoint
 from accord.merging.shards import Shard
 from accord.merging.writing import write_whole
@@ -17,6 +18,35 @@ TERMS = ("LICENSE", "LICENCE", "NOTICE", "COPYING")
 # Code (*.py) is left behind: a result holds nothing that could run.
 KINDS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".vocab", ".spm")
 LARGEST = 1 << 27
+# Without these, and them whole, a result cannot be loaded.
+READ_BY_ALL = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json")
+
+
+def check_companions(source: Mapping[str, Tensor], instead: Collection[str] = ()) -> None:
+    """Refuse files that :func:`copy_companions` would copy as they are and that cannot be what they are called.
+
+    Args:
+        source: the checkpoint whose they are.
+        instead: names of files that are written anew.
+
+    Raises:
+        DataError: one is empty, or is a tokenizer or configuration and no JSON.
+    """
+    found = source.folder if isinstance(source, Checkpoint) else None
+    for path in companions(found) if found else ():
+        if path.name in instead:
+            continue
+        if not path.stat().st_size:
+            raise DataError(f"{path} is empty (0 bytes), and would be the result's: download it again, or remove it")
+        if path.name in READ_BY_ALL:
+            _check_json(path)
+
+
+def _check_json(path: Path) -> None:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON ({error}), and would be the result's: download it again") from error
 
 
 def copy_companions(

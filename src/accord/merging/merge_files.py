@@ -12,7 +12,7 @@ from torch import Tensor
 from accord.errors import AccordError, ConfigurationError, RunError
 from accord.merging import manifest
 from accord.merging.align import align, label
-from accord.merging.companions import copy_companions
+from accord.merging.companions import check_companions, copy_companions
 from accord.merging.engine import Engine
 from accord.merging.entry import Entry, Rules
 from accord.merging.guarding import Stamps, alone, check_unchanged, stamps
@@ -180,6 +180,7 @@ def plan_merge(
     entries = align(method, origin, opened, rules)
     everyone = [model for model in (origin, *opened) if model is not None]
     settings = [repr(method), repr(rules)]
+    check_companions(everyone[0])
 
     def beside(folder: Path, shards: Sequence[Shard]) -> None:
         copy_companions(everyone[0], folder, shards)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.errors import ConfigurationError
-from accord.merging.companions import copy_companions
+from accord.merging.companions import check_companions, copy_companions
 from accord.merging.entry import Entry
 from accord.merging.memory import MEGABYTE
 from accord.merging.merge_files import MergePlan, Progress, plan_entries
@@ -114,6 +114,7 @@ def plan_recipe(
     files, more = _configured(recipe, leader, config, parts, vocabulary)
     template = chosen_template(recipe.chat_template, [model.folder for model in members])
     files |= vocabulary.files | template_files(template, leader.folder, vocabulary.files)
+    check_companions(leader.read[0], files)
     text = recipe_text(resolved(recipe, inputs, dialect))
     notes += more
     beside = _beside(recipe, leader, models, files, text, tuple(notes))
