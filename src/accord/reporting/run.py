@@ -97,8 +97,11 @@ def sequence(value: object) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else ()
 
 
-def read_json_object(path: Path) -> Mapping[str, Any]:
-    """Return the JSON object in ``path``, empty where there is no such file.
+TRAIN_AGAIN = "Train again, or restore the file from a copy"
+
+
+def read_json_object(path: Path, remedy: str = TRAIN_AGAIN) -> Mapping[str, Any]:
+    """Return the JSON object in ``path``, empty where there is no such file; ``remedy`` says what helps if damaged.
 
     Raises:
         RunError: it is damaged or no object.
@@ -108,7 +111,7 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}. Train again, or restore the file from a copy.") from error
+        raise RunError(f"{path} is damaged: {error}. {remedy}.") from error
     if not isinstance(value, dict):
         raise RunError(f"{path} must hold a JSON object, not {type(value).__name__}")
     return value

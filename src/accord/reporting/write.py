@@ -8,7 +8,7 @@ from typing import Any
 
 from accord.errors import RunError
 from accord.reporting.page import page
-from accord.reporting.run import load_run, read_json_object
+from accord.reporting.run import TRAIN_AGAIN, load_run, read_json_object
 
 
 def write_report(run_directory: str | Path, path: str | Path | None = None) -> Path:
@@ -50,7 +50,9 @@ def write_study(
         RunError: there are no results, a damaged file, or no room to write.
     """
     directory = Path(directory)
-    found = read_json_object(directory / f"{verb}.json")
+    kept = f"The finished runs are kept: accord {verb} {directory} --resume writes it again"
+    remedy = kept if (directory / "records").is_dir() else TRAIN_AGAIN
+    found = read_json_object(directory / f"{verb}.json", remedy)
     if not found:
         raise RunError(f"{directory} holds no {what}: there is no {verb}.json")
     spec = directory / f"{verb}.yaml"
