@@ -148,6 +148,12 @@ def test_a_limit_shades_counts_and_leads_to_the_best(browser, pages):
 
         page.get_by_role("spinbutton", name="marital_stat AUC at least").fill("93.9")
         assert page.locator("#kept").inner_text() == "None of 11 stored points keeps all 2 limits."
+        page.get_by_role("spinbutton", name="income AUC at least").fill("99")
+        apart = """[...document.querySelectorAll(".label-bound")].map(e => e.getBoundingClientRect().toJSON())"""
+        for other in ("10", "93.9", "99"):
+            page.get_by_role("spinbutton", name="marital_stat AUC at least").fill(other)
+            one, two = page.evaluate(apart)
+            assert one["bottom"] <= two["top"] or two["bottom"] <= one["top"] or one["right"] <= two["left"]
         page.get_by_role("button", name="Go to the nearest miss").click()
         assert page.locator(".row.fails .outside").first.inner_text().startswith("misses its limit by ")
         page.get_by_role("button", name="Remove limits").click()

@@ -19,6 +19,7 @@ export function drawShade(front, state, frame) {
 }
 
 const REST_PX = 14;
+const CROWDED_PX = 32;
 
 function clamped(frame, way, value) {
   const { area } = frame;
@@ -31,6 +32,9 @@ export function makeHandles(front, store, frame, chart) {
   const { state } = store;
   const { area } = frame;
   const ways = state.x === state.y ? [["x", state.x]] : [["x", state.x], ["y", state.y]];
+  const across = state.bounds[state.y];
+  // Where the line across is at the bottom its words are too; those of the line up then go to the top.
+  const crowded = across !== null && area.bottom - clamped(frame, "y", across) < CROWDED_PX;
   return svg("g", { class: "handles", "aria-hidden": "true" }, ways.map(([way, index]) => {
     const axis = front.axes[index];
     const bound = state.bounds[index];
@@ -64,17 +68,17 @@ export function makeHandles(front, store, frame, chart) {
     const title = `Drag to limit ${front.tasks[axis.task]} ${axis.label}`;
     return svg("g", { class: `handle ${way} ${bound === null ? "off" : "on"}`, onpointerdown: begin },
       svg("title", {}, title),
-      bound === null ? [] : [svg("line", { class: "bound", ...line }), svg("line", { class: "grab", ...line }), boundText(way, axis, bound, at, area)],
+      bound === null ? [] : [svg("line", { class: "bound", ...line }), svg("line", { class: "grab", ...line }), boundText(way, axis, bound, at, area, crowded)],
       svg("path", { class: "grip", d: grip }),
     );
   }));
 }
 
-function boundText(way, axis, bound, at, area) {
+function boundText(way, axis, bound, at, area, crowded) {
   const text = `${axis.higher ? "\u2265" : "\u2264"} ${fixed(bound, axis.places)}`;
   const right = at > area.right - 64;
   const place = way === "x"
-    ? { x: at + (right ? -5 : 5), y: area.bottom - 6, "text-anchor": right ? "end" : "start" }
+    ? { x: at + (right ? -5 : 5), y: crowded ? area.top + 14 : area.bottom - 6, "text-anchor": right ? "end" : "start" }
     : { x: area.right - 4, y: at - 5 < area.top + 10 ? at + 14 : at - 5, "text-anchor": "end" };
   return svg("text", { class: "label label-bound", ...place }, text);
 }
