@@ -40,7 +40,7 @@ class PMTL(PreferenceSolver):
 
     Source: Lin et al., Pareto Multi-Task Learning, 2019. The weights in the first phase are used as they come, and in
     the second divided by their absolute sum, as in the authors' code, which multiplies by T; here the common scale.
-    step without any active task or with all losses 0 counts for no phase.
+    A step without any active task, or with all losses 0, counts for no phase.
     """
 
     method: ClassVar[Method] = Method(
