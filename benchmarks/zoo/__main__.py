@@ -28,8 +28,8 @@ KINDS = {"pictures": pictures, "sentences": sentences, "adapters": language}
 
 def run(kind: str, seeds: list[int], output: Path, work: Path, methods: list[str] | None = None) -> None:
     """Append one line per seed and method; what is there already is not made again."""
-    tasks = KINDS[kind].load()
     for seed in seeds:
+        tasks = KINDS[kind].load(seed)
         zoo = trained(kind, tasks, seed, work)
         done = _Done(output, kind, seed, methods)
         own = KINDS[kind]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from benchmarks.zoo.methods import FASTER, FIXED, LEARNED, PER_TASK, REFERENCE, SCALED, SCALES, Learned, Scaled
 from benchmarks.zoo.task import Task
 from benchmarks.zoo.train import Zoo, accuracy, trunk_of
@@ -48,13 +49,22 @@ class Judge:
 
     @cached_property
     def base(self) -> dict[str, Tensor]:
-        """The weights of the base's trunk."""
-        return trunk_of(self.zoo.base)
+        """The base's weights that a fine-tuning has changed: of adapters, not what a density would count as zeros."""
+        tuned = [trunk_of(self.zoo.experts[task.name]) for task in self.tasks]
+        weights = trunk_of(self.zoo.base)
+        return {name: own for name, own in weights.items() if any(not torch.equal(own, one[name]) for one in tuned)}
 
     @cached_property
     def experts(self) -> list[dict[str, Tensor]]:
-        """Those of the fine-tuned trunks."""
-        return [trunk_of(self.zoo.experts[task.name]) for task in self.tasks]
+        """The same of the fine-tunings."""
+        tuned = [trunk_of(self.zoo.experts[task.name]) for task in self.tasks]
+        return [{name: own[name] for name in self.base} for own in tuned]
+
+    @property
+    def joint(self) -> dict[str, Tensor]:
+        """The same of the joint model."""
+        own = self.zoo.joint.state_dict()
+        return {name: own[name.removeprefix("trunk.")].detach() for name in self.base}
 
     def scores(self, state: State, part: str = "test") -> Scores:
         """Return the accuracy of merged weights on every task, each under its own head."""
@@ -67,11 +77,10 @@ class Judge:
         return {task.name: accuracy(modules[task.name], nn.Identity(), task, part) for task in self.tasks}
 
     def _jobs(self) -> dict[str, tuple[str, Callable[[], Record]]]:
-        joint = {"trunk." + name: value for name, value in self.zoo.joint.state_dict().items()}
         jobs: dict[str, tuple[str, Callable[[], Record]]] = {
             "base": ("", lambda: {"default": self.scores(self.base)}),
             "individual": ("", lambda: {"default": self.modules(self.zoo.experts)}),
-            "joint training": ("", lambda: {"default": self.scores(joint)}),
+            "joint training": ("", lambda: {"default": self.scores(self.joint)}),
         }
         for name, make in FIXED.items():
             jobs[name] = "nothing", lambda make=make: {"default": self.scores(make()(self.base, self.experts))}

@@ -45,10 +45,10 @@ ONLY = frozenset(
 )
 
 
-def load(folder: Path = FOLDER) -> list[Task]:
+def load(seed: int, folder: Path = FOLDER) -> list[Task]:
     """Return some tasks of the zoo of sentences, of what the lower layers make of 20 tokens, ``[N, 20, 576]``."""
     lower = Lower(_file())
-    found = texts(folder, sum(PARTS.values()))
+    found = texts(folder, sum(PARTS.values()), seed)
     return [sentences.task(name, found[name], lower, PARTS) for name in TASKS]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.zoo.bert import attend
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -47,8 +48,8 @@ class Layer(nn.Module):
             part(seen).unflatten(-1, (-1, HEAD)).transpose(1, 2) for part in (self.attn_q, self.attn_k, self.attn_v)
         )
         k, v = (part.repeat_interleave(HEADS // SHARED_HEADS, 1) for part in (turned(k), v))
-        mixed = functional.scaled_dot_product_attention(turned(q), k, v, is_causal=True)
-        tokens = tokens + self.attn_output(mixed.transpose(1, 2).flatten(2))
+        earlier = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool).tril()
+        tokens = tokens + self.attn_output(attend(turned(q), k, v, earlier))
         seen = self.ffn_norm(tokens)
         return tokens + self.ffn_down(functional.silu(self.ffn_gate(seen)) * self.ffn_up(seen))
 

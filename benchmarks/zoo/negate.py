@@ -18,13 +18,12 @@ def negate(judge: Judge, done: Container[str] = ()) -> Iterator[dict[str, Any]]:
     The joint model knows all tasks; the vector is the task's own fine-tuning less the base. Yields a record per task:
     the test accuracy on that task, and the mean over the others, at each scale.
     """
-    joint = {"trunk." + name: value.detach() for name, value in judge.zoo.joint.state_dict().items()}
     for task, expert in zip(judge.tasks, judge.experts, strict=True):
         if f"negation of {task.name}" in done:
             continue
         curve = []
         for scale in SCALES:
-            scores = judge.scores(TaskArithmetic([1.0, -scale])(judge.base, [joint, expert]))
+            scores = judge.scores(TaskArithmetic([1.0, -scale])(judge.base, [judge.joint, expert]))
             own = scores.pop(task.name)
             curve.append({"scale": scale, "own": own, "others": mean(scores)})
         yield {"method": f"negation of {task.name}", "curve": curve}

@@ -24,8 +24,8 @@ BLOCKS = "trunk.layers.*.mlp"
 STEPS, SIZE, ONLY = 50, 16, ()
 
 
-def load(fashion: Path = FASHION) -> list[Task]:
-    """Return the tasks, always of the same pictures ``[N, 1, 28, 28]`` in [0, 1]."""
+def load(_seed: int, fashion: Path = FASHION) -> list[Task]:
+    """Return the tasks, whatever the seed of the same pictures ``[N, 1, 28, 28]`` in [0, 1]."""
     digits, clothes = mnist("train"), _clothes(fashion)
     rng = np.random.default_rng(0)
 

@@ -84,7 +84,7 @@ def fit(
     weights = [p for p in trunk.parameters() if p.requires_grad] + [
         p for head in heads.values() for p in head.parameters() if train_heads
     ]
-    optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, rounds * len(tasks))
     streams = {task.name: batches(task.parts[part], recipe.batch, generator) for task in tasks}
     trunk.train()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import io
+import tarfile
+import zipfile
+from collections import Counter, OrderedDict
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import pytest
 import torch
 from benchmarks.zoo import lora, page, picture
 from benchmarks.zoo.adapters import applied, merge_as_adapters, ways
-from benchmarks.zoo.bert import Layer, Top
+from benchmarks.zoo.bert import Layer, Top, attend
 from benchmarks.zoo.fronts import between_three
 from benchmarks.zoo.judge import Judge
 from benchmarks.zoo.lines import Line, kinds, read
@@ -19,9 +21,10 @@ from benchmarks.zoo.methods import SCALED, SCALES
 from benchmarks.zoo.negate import negate
 from benchmarks.zoo.sentences import load, probe
 from benchmarks.zoo.task import Task
-from benchmarks.zoo.texts import swapped
+from benchmarks.zoo.texts import BROWN, DOMAINS, VADER, first_verb, first_word, texts
 from benchmarks.zoo.train import Recipe, Zoo, accuracy, fine_tune, trunk_of
 from torch import nn
+from torch.nn import functional
 
 from accord.errors import DataError
 from accord.merging import TaskArithmetic, open_adapter
@@ -129,12 +132,22 @@ def test_an_adapter_is_its_two_factors_and_nothing_else(adapted: Judge, tmp_path
     adapted.zoo.save(tmp_path / "zoo.safetensors")
     trunk = nn.Sequential(OrderedDict(a=nn.Linear(6, 16), b=nn.ReLU(), c=nn.Linear(16, 8)))
     again = Zoo.of(trunk, {task.name: nn.Linear(8, 3) for task in adapted.tasks}).load(tmp_path / "zoo.safetensors")
-    for task, state in zip(adapted.tasks, adapted.experts, strict=True):
+    base = trunk_of(adapted.zoo.base)
+    for task in adapted.tasks:
+        state = trunk_of(adapted.zoo.experts[task.name])
         a, b = (again.factors[task.name][f"base_model.model.trunk.a.lora_{kind}.weight"] for kind in "AB")
         assert b.abs().max() > 0.01
-        torch.testing.assert_close(state["trunk.a.weight"], adapted.base["trunk.a.weight"] + 2 * b @ a)
+        torch.testing.assert_close(state["trunk.a.weight"], base["trunk.a.weight"] + 2 * b @ a)
         for name in ("trunk.a.bias", "trunk.c.weight"):
-            assert torch.equal(state[name], adapted.base[name])
+            assert torch.equal(state[name], base[name])
+
+
+def test_what_no_fine_tuning_has_changed_is_not_merged(judge: Judge, adapted: Judge) -> None:
+    assert {*judge.base} == {*trunk_of(judge.zoo.base)}
+    assert all({*state} == {"trunk.a.weight"} for state in (adapted.base, adapted.joint, *adapted.experts))
+    joint = accuracy(adapted.zoo.joint, adapted.zoo.heads["left"], adapted.tasks[0], "test")
+    assert adapted.scores(adapted.joint)["left"] == joint
+    assert [line["curve"][0]["own"] for line in negate(adapted, {"negation of right"})] == [joint]
 
 
 def test_adapters_are_merged_as_products(adapted: Judge, tmp_path: Path) -> None:
@@ -165,13 +178,61 @@ def test_a_zoo_without_adapters_has_none_to_merge(judge: Judge, tmp_path: Path) 
     assert list(merge_as_adapters(judge, tmp_path)) == []
 
 
-def test_two_neighbouring_words_change_places_and_the_first_stays() -> None:
-    random, words = np.random.default_rng(0), ["The", "cat", "sat", "on", "3", "mats", "."]
-    found = [row for _ in range(200) for row in swapped(words, random)]
-    assert {text for text, label in found if not label} == {" ".join(words)}
-    changed = {text for text, label in found if label}
-    assert changed == {"The sat cat on 3 mats .", "The cat on sat 3 mats ."}
-    assert swapped(["No", "!"], random) == []
+def test_first_words_and_verbs_are_told_by_browns_tags() -> None:
+    # The dog 's barked .   /   He 'll go .   /   To see is to believe .   /   Running was fun !
+    assert (first_word(["at", "nn", "vbd", "."]), first_verb(["at", "nn", "vbd", "."])) == (0, 0)
+    assert (first_word(["pps+md", "vb"]), first_verb(["pps+md", "vb"])) == (1, 2)
+    assert (first_word(["in-tl", "vbz"]), first_verb(["to", "vb", "bez"])) == (2, None)
+    assert (first_word(["``", "nn"]), first_verb(["vbg", "bedz*"]), first_verb(["nns", "."])) == (None, 3, None)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Archives like VADER's and Brown's, in which three texts of four are good, or begin with an article."""
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w:gz") as tar:
+        for domain in DOMAINS.values():
+            rows = [f"{n}\t{'-' if n % 4 == 0 else ''}2.0\ttext {n}\t[]" for n in range(80)] + ["80\t0.2\tso so\t[]"]
+            _add(tar, f"hutto_ICWSM_2014/{domain}_GroundTruth.txt", "\n".join(rows))
+    with zipfile.ZipFile(tmp_path / VADER, "w") as archive:
+        archive.writestr("vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz", inner.getvalue())
+    words = ["The/at", "the/at", "The/at", "He/pps", "In/in", "Dogs/nns"] * 20
+    verbs = ["ran/vbd", "runs/vbz", "may/md", "running/vbg"]
+    rows = [f"{word} {verbs[n % 4]} {' '.join(['far/rb'] * 8)}" for n, word in enumerate(words)]
+    with tarfile.open(tmp_path / BROWN, "w:gz") as tar:
+        _add(tar, "package/cats.txt", "ca01 news\n")
+        _add(tar, "package/ca01", "\n\n".join([*rows, "Too/ql short/jj"]))
+    return tmp_path
+
+
+def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(text)
+    tar.addfile(info, io.BytesIO(text.encode()))
+
+
+def test_rare_labels_are_not_what_is_left_for_the_last_rows(written: Path) -> None:
+    """Test rows are the last ones."""
+    found = texts(written, 40, 0)
+    for name, rows in found.items():
+        labels = Counter(label for _, label in rows)
+        assert set(labels.values()) == {40 // len(labels)}, name
+        assert len({label for _, label in rows[-10:]}) > 1, name
+    assert found == texts(written, 40, 0) != texts(written, 40, 1)
+    assert "so so" not in {text for text, _ in found["films"]}
+    with pytest.raises(DataError, match="20 texts of its rarest label; 25 are needed"):
+        texts(written, 50, 0)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_is_torchs_own(causal: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 5, 8, generator=random)
+    seen = (
+        torch.ones(5, 5).tril() > 0 if causal else torch.tensor([True] * 5 + [True] * 3 + [False] * 2).view(2, 1, 1, 5)
+    )
+    expected = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+    torch.testing.assert_close(attend(q, k, v, seen), expected.transpose(1, 2).flatten(2), atol=1e-5, rtol=1e-4)
 
 
 def test_a_bert_layer_is_torchs_own() -> None:
@@ -200,7 +261,7 @@ def test_padding_says_nothing() -> None:
 
 def test_missing_data_are_named_with_the_command(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"pip (install|download)"):
-        load(tmp_path)
+        load(0, tmp_path)
 
 
 def line(method: str, seed: int, default: dict[str, float], **more: object) -> Line:
