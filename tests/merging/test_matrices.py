@@ -48,7 +48,9 @@ def test_three_tasks_with_one_axis_each_by_hand():
     for solver in ("adam", "exact"):
         assert torch.allclose(WUDI(solver)(ZERO, AXES)["w"], torch.diag(torch.tensor([1.0, 2.0, 6.0]).double()))
     # In the joint space the parts do not meet; half of their nine entries holds all of each.
-    assert torch.allclose(KnOTS(0.5)(ZERO, AXES)["w"], torch.diag(torch.tensor([1.0, 2.0, 6.0]).double()))
+    assert torch.allclose(
+        KnOTS(0.5, trim="tensor")(ZERO, AXES)["w"], torch.diag(torch.tensor([1.0, 2.0, 6.0]).double())
+    )
 
 
 def test_tasks_on_one_axis_by_hand():
@@ -167,8 +169,32 @@ def test_knots_against_numpy(seed, models, shape, density, aligned, weights):
     mean = (own * trimmed * agrees).sum(0) / np.maximum((np.abs(own) * agrees).sum(0), 1e-300)
     expected = array(base["t0"]) + (left @ mean if aligned == "SV" else left * values @ mean)
     # Signs of singular vectors are free, and change nothing: merged parts change sign with their left vectors.
-    merged = KnOTS(density, aligned, weights=weights[:models])(base, moved)["t0"]
+    merged = KnOTS(density, aligned, "tensor", weights=weights[:models])(base, moved)["t0"]
     np.testing.assert_allclose(array(merged), expected, atol=1e-9)
+    # Of one matrix the ranks over the model are those of the matrix.
+    np.testing.assert_allclose(KnOTS(density, aligned, weights=weights[:models])(base, moved)["t0"], merged, atol=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), density=st.sampled_from([0.05, 0.3, 0.8]), aligned=st.sampled_from(["V", "SV"]))
+def test_knots_ranks_the_parts_of_all_matrices_together(seed, density, aligned):
+    base, moved = siblings(seed, 3, torch.float64, ((4, 6), (7, 3), (5,), (2, 2, 3)), 1.0)
+    for model in moved:  # the second matrix moved most, and in V nothing is seen of that
+        model["t1"] = base["t1"] + 50.0 * (model["t1"] - base["t1"])
+    parts, lefts = {}, {}
+    for name in ("t0", "t1"):
+        left, values, right = triplets(np.concatenate([array(m[name]) - array(base[name]) for m in moved], 1))
+        lefts[name] = left if aligned == "SV" else left * values
+        parts[name] = np.stack(np.split(values[:, None] * right if aligned == "SV" else right, 3, axis=1))
+    sizes = np.abs(np.concatenate([part.reshape(3, -1) for part in parts.values()], axis=1)).astype(np.float32)
+    kept = max(1, int(density * sizes.shape[1] + 1e-9))
+    least = np.sort(sizes, axis=1)[:, -kept][:, None, None]
+    merged = KnOTS(density, aligned)(base, moved)
+    for name, part in parts.items():
+        trimmed = np.where(np.abs(part).astype(np.float32) >= least, part, 0.0)
+        agrees = trimmed * np.sign(trimmed.sum(0)) > 0
+        mean = (trimmed * agrees).sum(0) / np.maximum(agrees.sum(0), 1)
+        np.testing.assert_allclose(array(merged[name]), array(base[name]) + lefts[name] @ mean, atol=1e-9)
 
 
 def interference(point, deltas):
@@ -260,6 +286,7 @@ def test_numbers_that_are_not_finite_are_named_with_the_way_out():
     [
         lambda: IsoCTS(1.5),
         lambda: KnOTS(aligned="U"),
+        lambda: KnOTS(trim="row"),
         lambda: WUDI("newton"),
         lambda: WUDI(rate=0.0),
         lambda: DOGE(subspace=0),
