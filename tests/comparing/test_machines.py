@@ -170,6 +170,12 @@ def test_a_damaged_journal_is_explained(study: Study, judged: list[Measure], tmp
         Board(str(path), study, judged)
 
 
+def test_passwords_of_storages_are_not_said(study: Study, judged: list[Measure]) -> None:
+    with pytest.raises(RunError, match=r"nosuch://me:\*\*\*@host/runs cannot be used") as caught:
+        Board("nosuch://me:secr@et@host/runs", study, judged)
+    assert "secr" not in str(caught.value) and "et@" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import uuid
@@ -170,10 +171,17 @@ class Board(Claims):
         except RunError:
             raise
         except Exception as error:
+            why = str(error).strip().rstrip(".")
+            said = _without_passwords(f"the storage {self.storage} cannot be used: {type(error).__name__}: {why}")
             raise RunError(
-                f"the storage {self.storage} cannot be used: {type(error).__name__}: {error}. Finished runs are in "
-                f"{self._study.directory}: go on with --resume and another --storage, the same on every machine."
+                f"{said}. Finished runs are in {self._study.directory}: go on with --resume and another --storage, the "
+                "same on every machine."
             ) from error
+
+
+def _without_passwords(text: str) -> str:
+    """Return ``text`` with those of addresses left out: messages end up in logs."""
+    return re.sub(r"(://[^:/@\s]*:)[^/\s]*@", r"\1***@", text)
 
 
 def _open(storage: str) -> Any:
