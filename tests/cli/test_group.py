@@ -81,3 +81,11 @@ def test_budgets_are_groups_or_compute() -> None:
     for text in ("x", "-1", "2.5", "1e3x", ""):
         with pytest.raises(ConfigurationError, match="neither"):
             parse_budget(text)
+
+
+@pytest.mark.parametrize("words", [("compare", "d"), ("group", "d", "--resume"), ("front", "d"), ("fit", "d")])
+def test_a_directory_of_another_verb_is_recognised(inside: Call, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "compare.yaml").write_text("compare: {}\n")
+    said = inside(*words, code=2).err
+    assert "d is a directory that accord compare made: go on with accord compare d --resume" in said

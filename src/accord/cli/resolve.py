@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from accord.tasks import Task
     from accord.training import Plan, Spec
 
+# The verbs that leave a directory of their own, and the specification in it.
+MADE = {"fit": "spec.yaml", "compare": "compare.yaml", "group": "group.yaml", "front": "front.yaml"}
+
 
 def collect(typed: Mapping[str, Any], *own: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the dotted options of the specification that were typed, and the options of the verb's own section.
@@ -38,8 +41,18 @@ def unfinished(directory: str, name: str) -> tuple[str, Path]:
     """Return the specification ``name`` in a directory, and that directory, which is all that resuming needs."""
     spec = Path(directory) / name
     if not spec.is_file():
+        _check_made(directory)
         raise ConfigurationError(f"nothing to resume at {directory}: give its directory, or name it with --out")
     return str(spec), Path(directory)
+
+
+def _check_made(source: str) -> None:
+    """Raise a :class:`ConfigurationError` where ``source`` is a directory that some verb made, with the way on."""
+    for verb, name in MADE.items():
+        if (Path(source) / name).is_file():
+            raise ConfigurationError(
+                f"{source} is a directory that accord {verb} made: go on with accord {verb} {source} --resume"
+            )
 
 
 def resolve(source: str, targets: Sequence[str], changes: Mapping[str, Any]) -> Plan:
@@ -54,6 +67,7 @@ def resolve(source: str, targets: Sequence[str], changes: Mapping[str, Any]) -> 
 
     if _is_specification(source, targets):
         return plan(spec=Spec.from_yaml(source).override(changes))
+    _check_made(source)
     if not targets:
         raise ConfigurationError("name the columns to predict: --targets a,b")
     tasks, inferred = _divide(targets)
