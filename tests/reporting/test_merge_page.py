@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -81,7 +82,54 @@ def test_the_page_is_whole_and_says_it_in_words(reported):
     parser.feed(page)
     assert not parser.open
     assert facts["paragraph"] in page.replace("&#x27;", "'") and "The result keeps" in facts["paragraph"]
-    assert page.count("<figure") == 4 and 'src="' not in page and 'href="http' not in page
+    assert page.count("<figure") == 5 and 'src="' not in page and 'href="http' not in page
+
+
+def rows_of(page, title):
+    """The cells of a table by its caption, without the head."""
+    found = re.search(rf"<caption[^>]*>{re.escape(title)}</caption>.*?<tbody>(.*?)</tbody>", page, re.DOTALL)
+    assert found is not None
+    rows = re.findall(r"<tr>(.*?)</tr>", found[1], re.DOTALL)
+    return [
+        [re.sub("<[^>]*>", "", c) for c in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows
+    ]
+
+
+def test_cosines_are_shown_by_layer(reported):
+    states, _, page = reported
+    expected = []
+    for layer in range(4):
+        changes = [
+            np.concatenate(
+                [
+                    (states[name][key] - states["base"][key]).double().numpy().ravel()
+                    for key in states["base"]
+                    if key.startswith(f"model.layers.{layer}.")
+                ]
+            )
+            for name in ("alpha", "beta")
+        ]
+        expected.append(changes[0] @ changes[1] / np.linalg.norm(changes[0]) / np.linalg.norm(changes[1]))
+    shown = rows_of(page, "Cosines between changes, model.layers")
+    assert [row[0] for row in shown] == ["0", "1", "2", "3"]
+    assert [float(row[1].replace("\u2212", "-")) for row in shown] == pytest.approx(expected, abs=0.0051)
+
+
+def test_of_many_models_the_extremes_are_shown(reported):
+    _, facts, _ = reported
+    many = json.loads(json.dumps(facts))
+    cosines = [[1.0, 0.1, 0.2, None], [0.1, 1.0, -0.3, 0.6], [0.2, -0.3, 1.0, 0.4], [None, 0.6, 0.4, 1.0]]
+    for part in (many["total"], *many["layers"], *many["kinds"], *many["tensors"]):
+        part |= {
+            "models": list("abcd"),
+            "cosines": cosines,
+            "moved": [0.1] * 4,
+            "kept": [0.5] * 4,
+            "against": [0.1] * 4,
+        }
+    many["layers"][3] |= {"models": ["a"], "cosines": [[1.0]], "moved": [0.1], "kept": [0.5]}
+    shown = rows_of(merge_page(many), "Cosines between changes, model.layers")
+    assert shown[0] == ["0", "\u22120.30", "0.20", "0.60"] and shown[3] == ["3", "\u2013", "\u2013", "\u2013"]
 
 
 def test_names_cannot_become_code(reported):

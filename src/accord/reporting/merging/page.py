@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from accord.reporting.write import write_page
 
 Facts = Mapping[str, Any]
 PERCENT = 100.0
+# Pairs of models that have a line each; of more there are the extremes and the mean.
+PAIRS = 3
 
 
 def write_merge(plan: RecipePlan, path: str | Path | None = None) -> Path:
@@ -139,6 +142,8 @@ def _stack(stack: str, layers: Sequence[Facts]) -> list[Markup]:
         ),
         _chart(f"{key}-kept", f"How much of each is kept, {stack}", "kept", names, layers, "Kept, %"),
     ]
+    if len(names) > 1:
+        charts.append(_alike(f"{key}-cosines", f"Cosines between changes, {stack}", names, layers))
     conflict = [finite(layer["conflict"]) * PERCENT for layer in layers]
     if np.isfinite(conflict).any():
         charts.append(_conflict(f"{key}-conflict", f"Opposite signs, {stack}", layers))
@@ -153,6 +158,34 @@ def _chart(key: str, title: str, what: str, names: Sequence[str], layers: Sequen
     rows = [[f"{x:.0f}", *(fixed(values[n][row], 1) for n in names)] for row, x in enumerate(xs)]
     chart = LineChart(title, about, lines, x_name="layer", emphasise=0.0 if what == "kept" else None)
     return figure(key, title, responsive(lambda size: line_chart(chart, size)), table(title, head, rows), note=about)
+
+
+def _alike(key: str, title: str, names: Sequence[str], layers: Sequence[Facts]) -> Markup:
+    pairs = list(combinations(names, 2))
+    found = np.array([[_cosine(layer, a, b) for a, b in pairs] for layer in layers])
+    about = "Near 0 two changes have little to do with each other, below it they clash."
+    if len(pairs) <= PAIRS:
+        values = {f"{a}, {b}": found[:, place] for place, (a, b) in enumerate(pairs)}
+    else:
+        about += " Of all pairs of models: the least cosine, their mean, and the largest."
+        known = np.isfinite(found)
+        low, high = np.where(known, found, np.inf).min(1), np.where(known, found, -np.inf).max(1)
+        mean = np.where(known, found, 0.0).sum(1) / np.maximum(known.sum(1), 1)
+        # A layer that only one model has has no cosine.
+        values = {
+            name: np.where(known.any(1), v, np.nan) for name, v in (("least", low), ("mean", mean), ("most", high))
+        }
+    xs = np.array([layer["layer"] for layer in layers], dtype=np.float64)
+    lines = [Line(xs, ys, tint(place), name) for place, (name, ys) in enumerate(values.items())]
+    rows = [[f"{x:.0f}", *(fixed(ys[row], 2) for ys in values.values())] for row, x in enumerate(xs)]
+    chart = LineChart(title, about, lines, x_name="layer", emphasise=0.0)
+    data = table(title, ["Layer", *(bdi(name) for name in values)], rows)
+    return figure(key, title, responsive(lambda size: line_chart(chart, size)), data, note=about)
+
+
+def _cosine(layer: Facts, a: str, b: str) -> float:
+    names = layer["models"]
+    return finite(layer["cosines"][names.index(a)][names.index(b)]) if a in names and b in names else float("nan")
 
 
 def _conflict(key: str, title: str, layers: Sequence[Facts]) -> Markup:
