@@ -20,6 +20,15 @@ mergekit
 11. a killed merge starts again and a partial one looks whole: ``test_robustness.py``
 12. a tied head that one checkpoint stores and another does not: ``test_align.py``: ``test_tied_matrices_*``
 13. infinities, as of masks, become NaN: ``test_infinities_that_all_share_stay``
+14. signs that cancel are taken for positive ones: ``test_methods.py``:
+    ``test_opposite_entries_leave_the_base_or_count_as_positive``
+15. a mean over models of negative weight is divided by the signed sum of the weights, which may be 0:
+    ``test_a_mean_with_negative_weights_stays_within_its_models``
+16. Model Stock leads away from models that oppose each other: ``test_models_that_oppose_each_other_leave_the_base``
+17. arcee-style fusion looks at a sample of large tensors: ``test_arcee_fusion.py``:
+    ``test_order_statistics_are_those_of_a_sort``
+18. SCE counts the share of the entries that differ, not of all: ``test_sce.py``: ``test_against_arrays``
+19. a full or read-only disk, and shards that are damaged, end in tracebacks: ``test_robustness.py``
 
 FusionBench
  1. trimming keeps one entry too many, and crashes where it should keep one or all:
@@ -28,12 +37,17 @@ FusionBench
  3. out of memory at eight times the input: ``test_files.py``: ``test_the_peak_of_memory_is_the_one_foretold``
  4. TALL masks compare task vectors with weights: ``test_masked.py``: ``test_masks_compare_task_vectors_*``
  5. embeddings of other sizes crash inside the arithmetic: ``test_align.py::test_refused``
+ 6. coefficients of AdaMerging leave [0, 1]: ``test_learned_merging.py``:
+    ``test_adamerging_lowers_the_entropy_and_keeps_its_bounds``
 
 peft
  1. factors averaged in place of products, with cross terms: ``test_adapters.py``:
     ``test_a_sum_of_adapters_is_exact_and_no_average_of_factors``
  2. wrong with rsLoRA, DoRA, rank patterns, biases: ``test_adapters.py``: ``test_scales_as_peft_has_them``,
-    ``test_dora_gives_rows_their_length``, ``test_what_is_no_product_is_refused_by_name``
+    ``test_dora_gives_rows_their_length``, ``test_what_is_no_product_is_refused_by_name``; what comes out is read again:
+    ``test_a_recipe_of_adapters_makes_an_adapter``
+ 3. TIES, DARE and pruning of the two factors apart: ``test_adapters.py``: ``test_other_methods_see_the_products``,
+    ``test_ranks_span_the_changes_of_all_modules``
 
 Papers' own code
  1. soups of adapters that average factors: ``test_adapters.py``: ``test_soups_of_adapters_mix_their_products``
@@ -55,7 +69,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from accord.merging import DARE, SLERP, TIES, Linear, TaskArithmetic
+from accord.merging import DARE, SLERP, TIES, Linear, ModelStock, TaskArithmetic
 
 
 def one(values):
@@ -148,3 +162,19 @@ def test_trimming_a_sparse_task_vector():
     merged = TIES(0.2)(one(torch.zeros(100)), [one(sparse), one(other)])["w"]
     assert merged[:9].tolist() == [1.0, 2.0, 3.0, 7.0, 7.5, 10.0, 10.0, 10.0, 10.0]
     assert not merged[9:].any()
+
+
+def test_a_mean_with_negative_weights_stays_within_its_models():
+    """Two models agree once the second one's weight has turned it; the signed sum of the weights would be 0."""
+    models = [one([3.0, 2.0]), one([-1.0, 5.0])]
+    merged = TIES(1.0, weights=[1.0, -1.0])(one([0.0, 0.0]), models)["w"]
+    # weighted: (3, 2) and (1, -5): means 2 and, of the one that is elected, -5
+    assert merged.tolist() == [2.0, -5.0]
+    uneven = TIES(1.0, weights=[1.0, -3.0])(one([0.0, 0.0]), models)["w"]
+    assert uneven.tolist() == pytest.approx([(3.0 + 3.0) / 4.0, -15.0 / 3.0])
+
+
+def test_models_that_oppose_each_other_leave_the_base():
+    """The formula's ratio at a cosine of -1/2 is -2: two steps from the base away from both models."""
+    base, models = one([1.0, 1.0]), [one([2.0, 1.0]), one([0.5, 1.0 + 0.75**0.5])]
+    assert ModelStock()(base, models)["w"].tolist() == [1.0, 1.0]
