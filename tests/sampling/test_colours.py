@@ -103,13 +103,27 @@ def test_absent_tasks_are_not_measured() -> None:
     sampler = SonGoku(3)
     sampler(3)
     sampler.observe(gramian=GRAMIAN)
+    cosines = torch.tensor([[1.0, -0.5, 0.0], [-0.5, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    assert torch.equal(sampler.average, cosines)
     gone = GRAMIAN.clone()
     gone[0] = gone[:, 0] = 0.0
     sampler.observe(gramian=gone)
-    assert torch.equal(sampler.average[0], GRAMIAN[0])
+    assert torch.equal(sampler.average[0], cosines[0])
     gone[2, 2] = float("nan")
     sampler.observe(gramian=gone)
-    assert torch.equal(sampler.average, GRAMIAN)
+    assert torch.equal(sampler.average, cosines)
+
+
+def test_gradients_that_grow_shorter_leave_no_old_quarrel() -> None:
+    """Two tasks quarrel once, train in turns, and agree whenever both are measured from then on."""
+    sampler = SonGoku(2, period=8)
+    for step in range(8 * 12):
+        taken = (sampler(8) > 0).double()
+        cosine = 0.9 if step else -0.9
+        gramian = 0.97 ** (2 * step) * torch.tensor([[1.0, cosine], [cosine, 1.0]], dtype=torch.float64)
+        sampler.observe(gramian=gramian * taken * taken[:, None])
+        assert float(sampler.interference().abs().max()) <= 1.0
+    assert sampler(8).tolist() == sampler(8).tolist() == [4, 4]
 
 
 def test_the_threshold_comes_down_in_its_logarithm() -> None:

@@ -18,7 +18,7 @@ from accord.sampling.sampler import News, Sampler, rows_of, spread
 class SonGoku(Sampler):
     """Colour the graph of interfering tasks, and train one colour per step.
 
-    Two tasks interfere when the cosine of their averaged gradients is below ``-threshold``. A greedy colouring (Welsh
+    Two tasks interfere when the average cosine of their gradients is below ``-threshold``. A greedy colouring (Welsh
     and Powell: most neighbours first, the first colour that fits) puts tasks that do not interfere into one class; the
     classes take turns, each batch shared evenly within its class. The first batch and every ``period``-th after it hold
     all tasks, so that all inner products are measured; the graph is then coloured anew::
@@ -44,9 +44,10 @@ class SonGoku(Sampler):
         seed: of the rounding of rows.
 
     Source: Patapati and Srinivasan, Graph Coloring for Multi-Task Learning, 2025 (SON-GOKU; the authors' code: period
-    32, threshold 0.25, decay 0.9, logarithmic annealing). The paper averages gradients; here it is their inner products
-    that are averaged, which needs no memory in P and no second forward pass, and the step that measures them trains as
-    well. Pairs that were not measured do not interfere, as there.
+    32, threshold 0.25, decay 0.9, logarithmic annealing). The paper averages gradients; here it is their cosines that
+    are averaged, over the batches that held both tasks, which needs no memory in P and no second forward pass, and the
+    step that measures them trains as well. (Averages of inner products are no cosines where the lengths, which more
+    batches measure, have changed in between.) Pairs that were not measured do not interfere, as there.
     """
 
     method: ClassVar[Method] = Method(
@@ -99,10 +100,8 @@ class SonGoku(Sampler):
         return self.threshold**done if self.threshold else 0.0
 
     def interference(self) -> Tensor:
-        """Return the negated cosines ``[T, T]`` of the averages, 0 on the diagonal and where nothing was measured."""
-        lengths = self.average.diagonal().clamp(min=0.0).sqrt()
-        cosines = self.average / (lengths[:, None] * lengths)
-        return -torch.where(cosines.isfinite(), cosines, 0.0).fill_diagonal_(0.0)
+        """Return the average cosines ``[T, T]``, negated; 0 on the diagonal and where nothing was measured."""
+        return -self.average.nan_to_num(nan=0.0).fill_diagonal_(0.0)
 
     def forward(self, batch: int | Sequence[int]) -> Tensor:
         rows = rows_of(batch, self.tasks)
@@ -130,10 +129,12 @@ class SonGoku(Sampler):
 
     def learn(self, news: News) -> None:
         assert news.gramian is not None
-        lengths = news.gramian.diagonal()
+        squares = news.gramian.diagonal()
         # An absent task has a zero row, as in Step.gramian: it is no news of its angle to the others.
-        present = lengths.isfinite() & (lengths > 0)
+        present = squares.isfinite() & (squares > 0)
         heard = present[:, None] & present & news.gramian.isfinite()
-        blended = self.decay * self.average + (1.0 - self.decay) * news.gramian
-        moved = torch.where(self.average.isfinite(), blended, news.gramian)
+        lengths = squares.sqrt()
+        cosines = (news.gramian / lengths / lengths[:, None]).clamp(-1.0, 1.0)
+        blended = self.decay * self.average + (1.0 - self.decay) * cosines
+        moved = torch.where(self.average.isfinite(), blended, cosines)
         self.average.copy_(torch.where(heard, moved, self.average))
