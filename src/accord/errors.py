@@ -47,6 +47,10 @@ class NonFiniteLossWarning(UserWarning):
     """A task was left out of a step because its loss or gradient was not finite."""
 
 
+class InexactGramianWarning(UserWarning):
+    """Weights were found from other gradients than those that are descended."""
+
+
 def suggest(name: str, options: Iterable[str]) -> str:
     """Return a sentence that helps with a mistyped ``name``: the nearest options, or all of them."""
     known = sorted(options)

@@ -1,9 +1,12 @@
 """Which engine is chosen, that it can be seen, and that the choice changes nothing but time."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from tests.engines import balancers
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import accord
 from accord.aggregation import TrimmedMean, UPGrad
@@ -88,6 +91,55 @@ def test_the_first_that_fits_is_chosen_and_is_exact(options, engine, balancer, n
     found = steps.gradients(auto, balancer())
     assert used(auto) == {name}
     torch.testing.assert_close(found, Steps(**options).gradients("loop", balancer()))
+
+
+def wide_step(engine, *, tasks=16, rows=2, width=64, rule=None, share=1, wrap=lambda trunk: trunk):
+    """Take a step of ``tasks`` on linear layers; ``share`` of them are not such."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width)]
+    if share < 1:
+        layers.append(nn.Unflatten(1, (1, 8, width // 8)))
+        layers += [nn.Conv2d(1, 24, 8), nn.Conv2d(24, 24, 1), nn.Flatten()]
+    trunk = nn.Sequential(*layers)
+    if rule:
+        trunk[0].weight.register_hook(rule)
+    features = wrap(trunk)(torch.randn(rows, width))
+    losses = [features[:, task].sin().mean() for task in range(tasks)]
+    accord.backward(losses, trunk.parameters(), UPGrad(), engine=engine)
+    return [parameter.grad for parameter in trunk.parameters()]
+
+
+def checkpointed(trunk: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: checkpoint(trunk, x.requires_grad_(), use_reentrant=False)
+
+
+def watched(trunk: nn.Module) -> nn.Module:
+    trunk[2].register_full_backward_hook(lambda module, inputs, outputs: None)
+    return trunk
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "gramian"),
+        ({"tasks": 15}, "loop"),
+        ({"rows": 40}, "loop"),  # what flows between layers is no smaller than their weights
+        ({"share": 0.5}, "loop"),
+        ({"rule": lambda gradient: gradient * 2}, "loop"),
+        ({"wrap": checkpointed}, "loop"),
+        ({"wrap": watched}, "loop"),
+    ],
+    ids=["linear", "few-tasks", "flow", "convolution", "parameter-hook", "checkpoint", "module-hook"],
+)
+def test_large_jacobians_of_linear_layers_are_never_written_down(options, name):
+    size = options.get("tasks", 16) * 2 * 64 * 65 * 4
+    auto = Auto(memory=2 * size)
+    found = wide_step(auto, **options)
+    assert used(auto) == {name}
+    torch.testing.assert_close(found, wide_step("loop", **options))
+    small = Auto(memory=8 * size)
+    wide_step(small, **options)
+    assert used(small) == {"loop"}
 
 
 def test_the_jacobian_is_always_available():

@@ -11,8 +11,10 @@ from torch.autograd.graph import Node
 from accord.engines._pages import rows_apart
 from accord.engines._products import products, wide
 
-# Gradients of one weight that exist at a time.
-_BLOCK = 2**25
+# Bytes of gradients of one weight that exist at a time: fewer, and products of too few columns take longer.
+_BLOCK = 3 * 2**25
+# Columns are cut where a line of the processor's cache ends.
+_LINE = 16
 
 
 def linear_weight(node: Node) -> tuple[Tensor, Node, int] | None:
@@ -60,17 +62,20 @@ def linear_by_samples(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
 def linear_by_weights(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
     """Return the Gramian ``[k, k]`` (float64) of a weight's gradients ``XᵀA``, formed a few columns at a time.
 
-    Arguments are those of :func:`linear_by_samples`. Memory: k times as many columns as fit into 32 MiB.
+    Arguments are those of :func:`linear_by_samples`. Memory: k times as many columns as fit into 96 MiB.
     """
     count, (_, inner), outer = len(gradients), inputs.shape, gradients[0].shape[1]
-    width = max(1, min(outer, _BLOCK // (count * inner * inputs.element_size())))
+    fit = max(1, _BLOCK // (count * inner * inputs.element_size()))
+    width = -(-outer // -(-outer // fit))  # as many columns in each piece, so that none has but a few
+    width = min(outer, -(-width // _LINE) * _LINE)
+    room = rows_apart(count, inner * width, inputs.dtype, inputs.device)
     gramian = torch.zeros(count, count, dtype=torch.float64, device=wide(inputs.device))
     for start in range(0, outer, width):
         stop = min(start + width, outer)
-        buffer = rows_apart(count, inner * (stop - start), inputs.dtype, inputs.device).view(count, inner, -1)
-        for row, gradient in zip(buffer, gradients, strict=True):
+        rows = room[:, : inner * (stop - start)]
+        for row, gradient in zip(rows.view(count, inner, -1), gradients, strict=True):
             torch.mm(inputs.T, gradient[:, start:stop], out=row)
-        gramian += products([buffer.flatten(1)])
+        gramian += products([rows])
     return gramian
 
 

@@ -19,7 +19,9 @@ class Together:
 
     Args:
         problem: what to differentiate.
-        shortcuts: ways to deal with a node that need not form its parameters' gradients, tried in order.
+        shortcuts: ways to deal with a node that need not form its parameters' gradients, tried in order where all
+            tasks that arrive bring a gradient of its first output; one that has dealt with it returns true, and may
+            take out of what it was given what it no longer needs.
         meet: is given the position of a parameter in ``shared``, tasks, and their gradients there ``[len(tasks), n]``.
         tasks: who descends; all that have a loss when ``None``.
         whole: the way of all tasks, where only some descend: what one task reaches once, others may reach elsewhere.
@@ -74,13 +76,17 @@ class Together:
                 rows = stack_apart([dense(gradient).reshape(-1) for gradient in found.values()])
                 self.meet(position, list(found), rows)
 
-    def _cut_short(self, node: Node, arrived: dict[int, Grads]) -> bool:
-        gradients = [outputs[0] for outputs in arrived.values()]
-        present = [gradient for gradient in gradients if gradient is not None]
-        if len(present) < len(gradients):
+    def _cut_short(self, node: Node, arrived: Arrived) -> bool:
+        if any(outputs[0] is None for outputs in arrived.values()):
             return False
-        return any(shortcut(self, node, list(arrived), present) for shortcut in self.shortcuts)
+        return any(shortcut(self, node, arrived) for shortcut in self.shortcuts)
 
 
-Shortcut = Callable[[Together, Node, list[int], list[Tensor]], bool]
+def firsts(arrived: Arrived) -> list[Tensor]:
+    """Return by task the gradient of a node's first output."""
+    return [first for first, *_ in arrived.values() if first is not None]
+
+
+Arrived = dict[int, Grads]
+Shortcut = Callable[[Together, Node, Arrived], bool]
 Meet = Callable[[int, list[int], Tensor], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accord.engines._apart import apart
 from accord.engines._engine import Derivatives, Engine, Problem
+from accord.engines._slim import slim
 from accord.engines._trials import Trials
 from accord.engines.batched import Batched
 from accord.engines.grouped import Grouped
@@ -21,7 +22,8 @@ class Auto(Engine):
     """The first of these that fits; all are exact, so choices differ in time and memory alone.
 
     1. Every task selects samples of its own before its head, and the Gramian suffices: :class:`Grouped`.
-    2. T·P numbers exceed ``memory``, and the Gramian suffices: :class:`LayerwiseGramian`.
+    2. T·P numbers exceed ``memory``, or from 16 tasks on a quarter of it where linear layers own nearly all of them and
+       little flows in between, and the Gramian suffices: :class:`LayerwiseGramian`.
     3. On an accelerator, operations are small: :class:`Batched`.
     4. Everything else: :class:`Loop`.
 
@@ -74,7 +76,8 @@ class Auto(Engine):
         size = sum(tensor.numel() * tensor.element_size() for tensor in problem.shared)
         if not problem.rows and apart(problem):
             engines.append(Grouped())
-        if not problem.rows and (self.measure or size * len(problem.objectives.started()) > self.memory):
+        size *= len(problem.objectives.started())
+        if not problem.rows and (self.measure or size > self.memory or (4 * size > self.memory and slim(problem))):
             engines.append(LayerwiseGramian())
         if problem.shared[0].device.type != "cpu" and (self.measure or _small(problem)):
             engines.append(Batched())

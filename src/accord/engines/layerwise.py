@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
@@ -15,7 +16,7 @@ from accord.engines._rules import (
     looked_up,
     sampled_is_cheaper,
 )
-from accord.engines._together import Together
+from accord.engines._together import Arrived, Together, firsts
 
 
 class LayerwiseGramian(Engine):
@@ -26,8 +27,9 @@ class LayerwiseGramian(Engine):
     layers), and of an embedding table only the rows that were looked up are. Everything else, tied parameters included,
     takes the general way, which is as exact.
 
-    Hooks on tensors inside the model do not act on the Gramian (they do on the update, which is an ordinary backward),
-    and non-reentrant checkpoints are recomputed for every operation in them: use :class:`~accord.engines.Loop` there.
+    Hooks on tensors inside the model do not act on the Gramian, but on the update, which is an ordinary backward; an
+    :class:`~accord.errors.InexactGramianWarning` says so where that changes its length by a hundredth of the gradients'.
+    Non-reentrant checkpoints are recomputed for every operation in them. Use :class:`~accord.engines.Loop` for both.
 
     Cost: at most T backwards, T²·P, and one ordinary backward of the weighted losses. Memory: T gradients of the
     largest parameter that no linear layer owns, and T times the gradients at one cut through the graph.
@@ -41,26 +43,32 @@ class LayerwiseGramian(Engine):
         def multiply(position: int, tasks: list[int], rows: Tensor) -> None:
             sums.add(position, products([rows]), tasks)
 
-        def linear_layer(run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
-            layer = weight_of(run, node, gradients)
+        def linear_layer(run: Together, node: Node, arrived: Arrived) -> bool:
+            layer = weight_of(run, node)
             if layer is not None:
-                sums.add(layer[1], _linear_block(layer[0], gradients), tasks)
-                pass_linear(run, node, tasks, gradients)
+                sums.add(layer[1], _linear_block(layer[0], firsts(arrived)), list(arrived))
+                pass_linear(run, node, arrived)
             return layer is not None
 
         run = Together(problem, (embedding_table, linear_layer), multiply)
         run.finish()
-        return Deferred(problem, sums.each.sum(0), [tuple(own) for own in run.heads], sums.each)
+        heads = [tuple(own) for own in run.heads]
+        return Deferred(problem, sums.each.sum(0), heads, sums.each, exact=not _halved(problem))
 
 
-def embedding_table(run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
+def _halved(problem: Problem) -> bool:
+    """Whether numbers of half precision's narrow range are among the gradients: weighted ones may underflow."""
+    return any(meta.dtype == torch.float16 for node in problem.graph.owner for meta in node._input_metadata)
+
+
+def embedding_table(run: Together, node: Node, arrived: Arrived) -> bool:
     """Hand over the gradients of an embedding table in the rows that were looked up."""
     below = run.sweep.below[node]
     position = run.alone(below[0][0]) if len(below) == 1 else None
-    rows = None if position is None else looked_up(node, gradients)
+    rows = None if position is None else looked_up(node, firsts(arrived))
     if position is None or rows is None:
         return False
-    run.meet(position, tasks, rows)
+    run.meet(position, list(arrived), rows)
     return True
 
 
@@ -74,13 +82,13 @@ def _linear_block(rows: Tensor, gradients: list[Tensor]) -> Tensor:
     return linear_by_weights(rows, gradients)
 
 
-def weight_of(run: Together, node: Node, gradients: list[Tensor]) -> tuple[Tensor, int] | None:
+def weight_of(run: Together, node: Node) -> tuple[Tensor, int] | None:
     """Return what a linear layer read ``[N, in]`` and the position in ``shared`` of its weight.
 
     ``None`` where ``node`` is something else, or its weight's gradient also comes from elsewhere.
     """
     layer = linear_weight(node)
-    if layer is None or gradients[0].ndim != 2:
+    if layer is None:
         return None
     rows, weight, _ = layer
     upright = weight.name() == "TBackward0" and run.uses.get(weight) == 1
@@ -88,11 +96,16 @@ def weight_of(run: Together, node: Node, gradients: list[Tensor]) -> tuple[Tenso
     return None if position is None else (rows, position)
 
 
-def pass_linear(run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> None:
-    """Send the gradients of a linear layer's bias and input on, without forming its weight's."""
+def pass_linear(run: Together, node: Node, arrived: Arrived) -> None:
+    """Send the gradients of a linear layer's bias and input on, without forming its weight's.
+
+    Each of ``arrived`` is dropped when it was sent on, so that only one task has gradients on both sides.
+    """
     below, affine = run.sweep.below[node], node.name() == "AddmmBackward0"
     bias, child = below[0] if affine else (None, 0), below[affine]
-    for task, gradient in zip(tasks, gradients, strict=True):
+    for task in list(arrived):
+        (gradient,) = arrived.pop(task)
+        assert gradient is not None
         if bias[0] is not None:
             run.sweep.add(bias[0], bias[1], task, gradient)
         if child[0] is not None and child[0] in run.sweep.uses:

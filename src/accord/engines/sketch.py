@@ -11,7 +11,7 @@ from accord.engines._engine import Engine, Problem
 from accord.engines._products import Sums, products
 from accord.engines._projection import Convolution, Projection, project_convolution, project_rows
 from accord.engines._sweep import Sweep, owners, positions
-from accord.engines._together import Together
+from accord.engines._together import Arrived, Together, firsts
 from accord.engines.layerwise import embedding_table, pass_linear, weight_of
 from accord.errors import ConfigurationError
 
@@ -95,30 +95,31 @@ class _Projected:
         self._projection = projection
         self._short: dict[Node, Tensor] = {}
 
-    def linear(self, run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
-        layer = weight_of(run, node, gradients)
+    def linear(self, run: Together, node: Node, arrived: Arrived) -> bool:
+        layer = weight_of(run, node)
         if layer is None:
             return False
         inputs, position = layer
         if node not in self._short:
             self._short[node] = project_rows(inputs, self._projection, position)
-        run.meet(position, tasks, torch.stack([(self._short[node].T @ gradient).flatten() for gradient in gradients]))
-        pass_linear(run, node, tasks, gradients)
+        products = [(self._short[node].T @ gradient).flatten() for gradient in firsts(arrived)]
+        run.meet(position, list(arrived), torch.stack(products))
+        pass_linear(run, node, arrived)
         return True
 
-    def convolution(self, run: Together, node: Node, tasks: list[int], gradients: list[Tensor]) -> bool:
+    def convolution(self, run: Together, node: Node, arrived: Arrived) -> bool:
         layer = Convolution.of(node)
         position = None if layer is None else run.alone(node.next_functions[1][0])
         if layer is None or position is None or layer.patch <= self._projection.size:
             return False
         if node not in self._short:
             self._short[node] = project_convolution(layer, self._projection, position).flatten(2)
-        products = [torch.bmm(self._short[node], gradient.flatten(2).mT).sum(0) for gradient in gradients]
-        run.meet(position, tasks, torch.stack(products).flatten(1))
+        products = [torch.bmm(self._short[node], gradient.flatten(2).mT).sum(0) for gradient in firsts(arrived)]
+        run.meet(position, list(arrived), torch.stack(products).flatten(1))
         below = run.sweep.below[node]
         wanted = [below[0][0] in run.sweep.uses, False, below[2][0] in run.sweep.uses]
         if any(wanted):
-            for task, gradient in zip(tasks, gradients, strict=True):
+            for task, gradient in zip(arrived, firsts(arrived), strict=True):
                 found = layer.backward(gradient, wanted)
                 for place in (0, 2):
                     child, port = below[place]
