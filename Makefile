@@ -30,7 +30,7 @@ install: $(STAMP)
 
 # torch goes first and in exactly this spelling: a range, or one resolution with the rest, picks wheels with several
 # gigabytes of CUDA. --group needs pip 25.1, hence the upgrade.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt hatch_build.py src/accord/merging/kernels.c
 	@test -n "$(PYTHON)" || { echo "No python3 found: install Python 3.11 or newer, or say make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is not Python 3.11 or newer: say make PYTHON=/path/to/newer/python"; exit 1; }

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from accord.cli.doctor import JOBS, describe, diagnose
+from accord.merging import compiled
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -46,3 +47,10 @@ def test_a_missing_package_names_the_job_and_the_way_out(monkeypatch):
 def test_people_read_lines(inside):
     lines = inside("doctor").out.splitlines()
     assert lines[0].startswith("accord ") and any(line.startswith("memory") for line in lines)
+
+
+def test_it_tells_whether_merging_is_compiled():
+    report = diagnose()
+    assert report["compiled"] == (compiled.kernels() is not None)
+    assert "merging   compiled loops" in describe({**report, "compiled": True})
+    assert "C compiler" in describe({**report, "compiled": False})

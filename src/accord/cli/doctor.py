@@ -40,6 +40,11 @@ JOBS = {
     "mlflow": "mirror the history to MLflow",
 }
 
+COMPILED = {
+    True: "compiled loops",
+    False: "without compiled loops, some methods take twice as long: have a C compiler (cc) and install accord again",
+}
+
 app = App(help_epilogue=EXAMPLES)
 
 
@@ -61,6 +66,8 @@ def diagnose() -> dict[str, Any]:
     """Return the findings as plain data; memory is in MiB, ``None`` where the system does not tell."""
     import torch
 
+    from accord.merging import compiled
+
     requirements = _requirements()
     return {
         "accord": __version__,
@@ -73,6 +80,7 @@ def diagnose() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "memory_mb": _memory("MemTotal"),
         "memory_available_mb": _memory("MemAvailable"),
+        "compiled": compiled.kernels() is not None,
         "jobs": [_job(extra, packages) for extra, packages in requirements.items() if extra],
     }
 
@@ -86,6 +94,7 @@ def describe(report: dict[str, Any]) -> str:
         *(f"device    {device['name']}: {device['description']}" for device in report["devices"]),
         f"cores     {report['cores']}, PyTorch uses {report['threads']} threads",
         f"memory    {memory if report['memory_mb'] else 'unknown'}",
+        f"merging   {COMPILED[report['compiled']]}",
         "",
         "packages  " + ", ".join(f"{name} {version}" for name, version in report["packages"].items()),
         "",

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accord.merging.compiled import address, kernels
 from accord.merging.finite import fits
 
 # Elements per block: a handful of float32 buffers of this length stay in a core's second-level cache. Where a method
 # has buffers for each model, blocks are halved, but not below the shortest, until all take so many bytes: twice that
 # cache, for in shorter blocks calls cost more than what is read from the next cache.
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 SHORTEST = 1 << 13
-CACHE = 1 << 22
+CACHE = 1 << 23
 
 
 @dataclass(slots=True)
@@ -137,10 +138,32 @@ class Block:
             for index in range(self.count):
                 self.delta(index)
             return stack
+        loops, places = kernels(), self.addresses()
+        if loops is not None and places:
+            for row, place in zip(stack.rows, places, strict=True):
+                loops.delta(place, base, row)
+            return stack
         for row, model in zip(stack.rows, self._models, strict=True):
             self._into(row, model)
         stack.whole.sub_(base)
         return stack
+
+    def addresses(self) -> list[int]:
+        """Return where the models' elements lie in memory, or nothing if compiled loops cannot make task vectors.
+
+        See :meth:`address`; the base must be finite.
+        """
+        self.base()
+        places = [] if self._broken else [self.address(index) for index in range(self.count)]
+        return places if all(places) else []
+
+    def address(self, index: int) -> int:
+        """Return where the elements of a model, or of the base at -1, lie in memory; 0 if compiled loops cannot tell.
+
+        They can where all is bfloat16, computed in float32.
+        """
+        source = self._base if index < 0 else self._models[index]
+        return address(source, self.start) if self._dtype == torch.float32 else 0
 
     def stack(self, key: str = "deltas", dtype: torch.dtype | None = None) -> Stack:
         """Return a work buffer ``[count, length]`` of this thread, with whatever it last held."""

@@ -19,7 +19,7 @@ from accord.merging.merging_method import MergingMethod, per_model
 from accord.merging.restoring import stretches, with_sizes
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
-from accord.merging.ties import all_magnitudes, check_densities, magnitudes
+from accord.merging.ties import check_densities, magnitudes
 from accord.method import Method
 
 
@@ -99,7 +99,7 @@ class Breadcrumbs(MergingMethod):
         if self.trim == "row" or not ranks:
             return None
         places = [[None if rank not in ranks else ranks.index(rank) for rank in pair] for pair in pairs]
-        thresholds = Thresholds(models, elements, ranks, all_magnitudes)
+        thresholds = Thresholds(models, elements, ranks)
         return Chain(Known(places), lambda _: thresholds, later_bytes=thresholds.bytes)
 
     def combine(self, block: Block, found: Any) -> Tensor:

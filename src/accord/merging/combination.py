@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from accord.merging.block import Block
+from accord.merging.compiled import kernels
 from accord.merging.merging_method import MergingMethod
 from accord.merging.survey import Part, Survey
 
 Array = npt.NDArray[np.float64]
 # Products are summed in runs of this many elements and the runs in float64: BLAS keeps enough partial sums of a run
 # for a relative error of 1e-8 in float32.
-RUN = 1 << 16
+RUN = 1 << 17
 
 
 class Combination(MergingMethod):
@@ -48,7 +49,12 @@ def weigh(block: Block, coefficients: Callable[[], Sequence[float]]) -> Tensor:
     used = block.once("used", lambda: _used(coefficients(), merged.dtype))
     if not used:
         return merged.zero_()
+    loops = kernels()
     for place, (index, weight, factor) in enumerate(used):
+        source = block.address(index)
+        if loops is not None and source:
+            loops.weigh(source, weight, place > 0, merged)
+            continue
         values = block.base() if index < 0 else block.model(index)
         if place:
             merged.add_(values, alpha=weight)

@@ -13,7 +13,7 @@ from accord.merging.matrix_method import MatrixMethod, Others, check_others
 from accord.merging.selection import Thresholds, top
 from accord.merging.spectra import svd, svd_work
 from accord.merging.survey import Survey
-from accord.merging.ties import all_magnitudes, check_density
+from accord.merging.ties import check_density
 from accord.merging.wudi import descend
 from accord.method import Method
 
@@ -85,7 +85,7 @@ class DOGE(MatrixMethod):
         self.scope = "model"
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
-        return Thresholds(models, elements, [top(self.density, elements)], all_magnitudes)
+        return Thresholds(models, elements, [top(self.density, elements)])
 
     def merge_matrices(self, deltas: Sequence[Tensor], found: Any) -> Tensor:
         held = torch.stack(list(deltas))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -10,12 +11,20 @@ import torch
 from torch import Tensor
 
 from accord.merging.block import Block, Stack
+from accord.merging.compiled import MOST, kernels
 
 How = Literal["mean", "sum", "max"]
 LIMIT = 256  # models that a byte can count
 
 
-def elect(block: Block, deltas: Stack, how: How, weights: Sequence[float], draw: float = 0.0) -> Tensor:
+def elect(
+    block: Block,
+    deltas: Stack,
+    how: How,
+    weights: Sequence[float],
+    draw: float = 0.0,
+    least: Sequence[float] | None = None,
+) -> Tensor:
     """Return the merged task vector ``[length]`` in a buffer: zeros do not vote, nor count in the mean.
 
     Args:
@@ -24,7 +33,15 @@ def elect(block: Block, deltas: Stack, how: How, weights: Sequence[float], draw:
         how: over those with the elected sign: their sum divided by the sum of their weights, the sum, or the largest.
         weights: what the deltas were multiplied by.
         draw: the sign of entries whose sum is exactly 0; under 0 nothing is elected, and the entry stays 0.
+        least: magnitudes of each task vector below these count as 0.
     """
+    loops = kernels()
+    if loops is not None and how != "max" and deltas.whole.dtype == torch.float32 and block.count <= MOST:
+        merged = block.buffer("merged")
+        loops.elect(deltas.whole, least or [0.0] * block.count, weights, draw, how == "mean", merged)
+        return merged
+    for delta, bound in zip(deltas.rows, least or [], strict=least is not None):
+        trim(delta, bound)
     sign = torch.sign(total(deltas.rows, block.buffer("total")), out=block.buffer("sign"))
     if draw:
         # draw * (1 - |sign|), for choosing by a mask costs fifty times as much
@@ -64,3 +81,16 @@ def total(rows: Sequence[Tensor], out: Tensor) -> Tensor:
     for row in rows[2:]:
         out.add_(row)
     return out
+
+
+def trim(delta: Tensor, least: float) -> None:
+    """Set to 0 what is smaller than ``least``; NaN stays, so that it is seen in the result."""
+    if least > 0:
+        torch.hardshrink(delta, _below(least, delta.dtype == torch.float32), out=delta)
+
+
+@lru_cache(maxsize=64)
+def _below(number: float, narrow: bool) -> float:
+    """Return the float32, or float64, just below a positive ``number`` of that type."""
+    kind = np.float32 if narrow else np.float64
+    return float(np.nextafter(kind(number), kind(0.0)))

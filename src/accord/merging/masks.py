@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from accord.merging.compiled import kernels
 
 Words = npt.NDArray[np.uint64]
 
@@ -43,22 +48,44 @@ def draw_masks(
         return
     first, before = divmod(start, RUN)
     runs = -(-(before + length) // RUN)
-    # The rarer of the two is drawn, whose limit is at most half of the range.
-    rare = min(density, 1.0 - density)
-    kind = np.dtype("u1" if rare >= COARSE else "<u2")
-    limit, rest = divmod(rare * 256**kind.itemsize, 1)
+    each, limit, rest, below = _limits(density)
+    kind = np.dtype(f"<u{each}")
     words = 1 + RUN * kind.itemsize // 8  # of a run: one for its limit, then all draws
     bits = (
         splitmix(_keys(seed, name, tuple(streams)), first * words, runs * words)
         .astype("<u8", copy=False)
         .reshape(count, runs, words)
     )
-    limits = (bits[:, :, :1] < np.uint64(rest * 2.0**64)) + kind.type(limit)
-    compare = np.less if rare == density else np.greater_equal
+    limits = (bits[:, :, :1] < np.uint64(rest)) + kind.type(limit)
+    compare = np.less if below else np.greater_equal
     if before or length % RUN:
         out[:] = compare(bits[:, :, 1:].view(kind), limits).reshape(count, -1)[:, before : before + length]
     else:
         compare(bits[:, :, 1:].view(kind), limits, out=out.view(bool).reshape(count, runs, RUN))
+
+
+def drop(seed: int, name: str, stream: int, start: int, density: float, row: Tensor) -> None:
+    """Multiply ``row [length]``, elements of a task vector from ``start`` on, by the mask :func:`draw_masks` draws."""
+    if density == 1.0 or not len(row):
+        return
+    loops = kernels()
+    if loops is None or row.dtype != torch.float32 or sys.byteorder != "little":
+        mask = np.empty((1, len(row)), np.uint8)
+        draw_masks(seed, name, [stream], start, density, mask)
+        row.mul_(torch.from_numpy(mask[0]).to(row.dtype))
+        return
+    key = int(_keys(seed, name, (stream,))[0])
+    loops.drop(row, key, *divmod(start, RUN), *_limits(density))
+
+
+@lru_cache(maxsize=64)
+def _limits(density: float) -> tuple[int, int, int, bool]:
+    """Return the bytes of a draw, its limit, how often in 2^64 that is one more, and whether draws below are kept."""
+    # The rarer of the two is drawn, whose limit is at most half of the range.
+    rare = min(density, 1.0 - density)
+    each = 1 if rare >= COARSE else 2
+    limit, rest = divmod(rare * 256**each, 1)
+    return each, int(limit), int(rest * 2.0**64), rare == density
 
 
 def splitmix(keys: Words, first: int, count: int) -> Words:

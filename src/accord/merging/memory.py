@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accord.errors import ConfigurationError
+from accord.merging.block import BLOCK
 from accord.merging.engine import block_length
 from accord.merging.entry import Entry
 from accord.merging.lazy import LazyTensor
@@ -31,7 +32,7 @@ def per_thread(entries: Sequence[Entry]) -> int:
     """Return the most bytes that one thread holds at a time: its work buffers, and a survey of the largest tensor."""
     most = 0
     for entry in entries:
-        length = max(block_length(entry), 1 << 16)
+        length = max(block_length(entry), BLOCK)
         buffers = (SHARED_BUFFERS + 3 * len(entry.models)) * length * entry.arithmetic.itemsize
         if isinstance(entry.method, MatrixMethod) and entry.method.is_matrix(entry.name, entry.shape):
             buffers = _matrix_bytes(entry.method, entry)

@@ -13,7 +13,7 @@ from accord.merging.block import Block
 from accord.merging.merging_method import MergingMethod
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
-from accord.merging.ties import all_magnitudes, check_density, magnitudes
+from accord.merging.ties import check_density, magnitudes
 from accord.method import Method
 
 # The share of largest magnitudes that are cut down to the next one, so that outliers do not set the scale.
@@ -73,7 +73,7 @@ class PCB(MergingMethod):
                 models, elements, ranks, lambda block: (score(block, index, size) for index, size in enumerate(sizes))
             )
 
-        first = Thresholds(models, elements, [tail], all_magnitudes)
+        first = Thresholds(models, elements, [tail])
         return Chain(first, scores, later_bytes=2 * first.bytes)
 
     def combine(self, block: Block, found: Any) -> Tensor:

@@ -9,9 +9,11 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from accord.merging.block import Block
+from accord.merging.compiled import kernels
 from accord.merging.survey import Part, Survey
 
 Numbers = npt.NDArray[np.floating]
@@ -20,7 +22,7 @@ Magnitudes = Callable[[Block], Iterable[Tensor]]
 SAMPLE = (1 << 17, 1 << 21)  # numbers a sample has at least and at most; it has one in 256 in between
 MANY = 1 / 50  # a share of numbers in a bracket that is more than its width explains: some are equal
 ROUNDED = 1 + Fraction(1, 1 << 50)
-MARGIN = 8.0  # standard errors that a bracket around the sample's quantile spans on each side at first
+MARGIN = 5.0  # standard errors that a bracket around the sample's quantile spans on each side at first
 
 
 def top(density: float, elements: int) -> int:
@@ -42,12 +44,13 @@ class Thresholds(Survey):
         vectors: how many there are.
         elements: how many numbers each has.
         ranks: the ranks wanted, 1 being the largest. One that keeps all numbers has the threshold 0.
-        magnitudes: returns those of a block, ``[length]`` for each vector in turn, NaN counting as smallest.
+        magnitudes: returns those of a block, ``[length]`` for each vector in turn, NaN counting as smallest; those of
+            the task vectors when left out.
 
     ``found`` is ``[vectors][ranks]``.
     """
 
-    def __init__(self, vectors: int, elements: int, ranks: Sequence[int], magnitudes: Magnitudes) -> None:
+    def __init__(self, vectors: int, elements: int, ranks: Sequence[int], magnitudes: Magnitudes | None = None) -> None:
         self.magnitudes = magnitudes
         self.searches = [[_Search(rank, elements) for rank in ranks] for _ in range(vectors)]
         sample = min(max(elements // 256, SAMPLE[0]), SAMPLE[1])
@@ -106,6 +109,15 @@ class _Tally:
             self.at_low += int(np.count_nonzero(at_low))
             at_high |= at_low
             kept = kept[~at_high]
+        if len(kept):
+            self.within.append(kept)
+
+    def add(self, found: tuple[int, int, int, Numbers], low: float, high: float) -> None:
+        """Take what a compiled loop counted: above, at ``high``, at ``low``; and the numbers within."""
+        above, at_high, at_low, kept = found
+        self.above += above
+        self.at_high += at_high
+        self.at_low += at_low if low < high else 0
         if len(kept):
             self.within.append(kept)
 
@@ -172,7 +184,7 @@ class _Search:
 
 
 class _Magnitudes(Part):
-    def __init__(self, magnitudes: Magnitudes, searches: Sequence[Sequence[_Search]], sampling: bool) -> None:
+    def __init__(self, magnitudes: Magnitudes | None, searches: Sequence[Sequence[_Search]], sampling: bool) -> None:
         self.magnitudes = magnitudes
         self.searches = searches
         self.sampling = sampling
@@ -180,13 +192,35 @@ class _Magnitudes(Part):
         self.tallies = [[_Tally() for _ in each] for each in searches]
 
     def look(self, block: Block) -> None:
-        for index, (searches, magnitudes) in enumerate(zip(self.searches, self.magnitudes(block), strict=True)):
-            if all(search.found is not None for search in searches):
+        wanted = [i for i, searches in enumerate(self.searches) if any(search.found is None for search in searches)]
+        loops = kernels()
+        places = block.addresses() if loops is not None and self.magnitudes is None and not self.sampling else []
+        if loops is not None and places:
+            base, within = block.base(), block.buffer("within")
+            for index in wanted:
+                for search, tally in self._open(index):
+                    found = loops.tally_delta(places[index], base, search.low, search.high, within)
+                    tally.add(found, search.low, search.high)
+            return
+        for index, magnitudes in enumerate((self.magnitudes or _of_deltas)(block)):
+            if index not in wanted:
                 continue
-            numbers = magnitudes.numpy()
             if self.sampling:
-                self.samples[index].append(numbers.copy())
+                self.samples[index].append(magnitudes.numpy().copy())
                 continue
-            for search, tally in zip(searches, self.tallies[index], strict=True):
-                if search.found is None:
-                    tally.count(numbers, search.low, search.high)
+            for search, tally in self._open(index):
+                if loops is not None and magnitudes.dtype == torch.float32 and magnitudes.is_contiguous():
+                    found = loops.tally(magnitudes, search.low, search.high, block.buffer("within"))
+                    tally.add(found, search.low, search.high)
+                else:
+                    tally.count(magnitudes.numpy(), search.low, search.high)
+
+    def _open(self, index: int) -> Iterable[tuple[_Search, _Tally]]:
+        pairs = zip(self.searches[index], self.tallies[index], strict=True)
+        return [(search, tally) for search, tally in pairs if search.found is None]
+
+
+def _of_deltas(block: Block) -> Sequence[Tensor]:
+    deltas = block.deltas()
+    deltas.whole.abs_()
+    return deltas.rows

@@ -15,7 +15,7 @@ from accord.merging.masked import Masked
 from accord.merging.merging_method import per_model
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
-from accord.merging.ties import all_magnitudes, check_density, magnitudes
+from accord.merging.ties import check_density, magnitudes
 from accord.method import Method
 
 Joint = Literal["sum", "ties"]
@@ -86,7 +86,7 @@ def check_joint(joint: str, density: float) -> None:
 
 def joint_survey(joint: Joint, density: float, models: int, elements: int) -> Survey | None:
     """Return what must be known before a joint vector can be made."""
-    return None if joint == "sum" else Thresholds(models, elements, [top(density, elements)], all_magnitudes)
+    return None if joint == "sum" else Thresholds(models, elements, [top(density, elements)])
 
 
 def joint_vector(block: Block, found: Any) -> Tensor:

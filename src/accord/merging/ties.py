@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from accord.errors import ConfigurationError
 from accord.merging.block import Block
-from accord.merging.election import How, elect
+from accord.merging.election import How, elect, trim
 from accord.merging.merging_method import MergingMethod, per_model
 from accord.merging.restoring import stretches, with_sizes
 from accord.merging.selection import Thresholds, top
@@ -83,17 +81,18 @@ class TIES(MergingMethod):
         if min(densities) == 1.0:
             return None
         ranks = [top(density, elements) for density in dict.fromkeys(densities)]
-        thresholds = Thresholds(models, elements, ranks, all_magnitudes)
+        thresholds = Thresholds(models, elements, ranks)
         return with_sizes(thresholds, self._trimmed) if self.rescale else thresholds
 
     def combine(self, block: Block, found: Any) -> Tensor:
         weights, least, factors, factor = block.once("factors", lambda: self._factors(block.count, found))
         deltas = block.deltas()
-        for delta, more, bound in zip(deltas.rows, factors, least, strict=True):
-            _trim(delta, bound)
-            if more != 1.0:
+        for place, (delta, more) in enumerate(zip(deltas.rows, factors, strict=True)):
+            if more != 1.0:  # what is below the least is so before it is enlarged
+                trim(delta, least[place])
                 delta.mul_(more)
-        merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0)
+        kept = [0.0 if more != 1.0 else bound for more, bound in zip(factors, least, strict=True)]
+        merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0, kept)
         return torch.add(block.base(), merged, alpha=factor, out=merged)
 
     def _factors(self, models: int, found: Any) -> tuple[list[float], list[float], list[float], float]:
@@ -117,33 +116,13 @@ class TIES(MergingMethod):
     def _trimmed(self, block: Block, bounds: Any) -> Sequence[Tensor]:
         deltas = block.deltas().rows
         for delta, bound in zip(deltas, self._least(block.count, bounds), strict=True):
-            _trim(delta, bound)
+            trim(delta, bound)
         return deltas
-
-
-def _trim(delta: Tensor, least: float) -> None:
-    """Set to 0 what is smaller than ``least``; NaN stays, so that it is seen in the result."""
-    if least > 0:
-        torch.hardshrink(delta, _below(least, delta.dtype == torch.float32), out=delta)
-
-
-@lru_cache(maxsize=64)
-def _below(number: float, narrow: bool) -> float:
-    """Return the float32, or float64, just below a positive ``number`` of that type."""
-    kind = np.float32 if narrow else np.float64
-    return float(np.nextafter(kind(number), kind(0.0)))
 
 
 def magnitudes(block: Block, index: int, delta: Tensor | None = None) -> Tensor:
     """Return the magnitudes of a task vector ``[length]``."""
     return block.delta(index).abs_() if delta is None else torch.abs(delta, out=block.buffer("magnitude"))
-
-
-def all_magnitudes(block: Block) -> Sequence[Tensor]:
-    """Return the magnitudes of all task vectors, ``[length]`` each."""
-    deltas = block.deltas()
-    deltas.whole.abs_()
-    return deltas.rows
 
 
 def check_densities(density: Sequence[float] | float) -> None:

@@ -1,0 +1,126 @@
+"""The inner loops of merging in C, where they were compiled when Accord was installed."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("kernels.c")
+# A name that no import system takes for one of Python's own modules.
+LIBRARY = Path(__file__).with_name("kernels.shared")
+MOST = 64  # task vectors that compiled loops elect from
+
+Floats = npt.NDArray[np.float32]
+_pointer, _size, _float = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float
+_word = ctypes.c_uint64
+_Counts = ctypes.c_int64 * 3
+
+
+class Kernels:
+    """The functions of ``kernels.c`` on tensors and arrays; other threads run meanwhile.
+
+    Tensors and arrays are contiguous and in main memory; their lengths are the caller's to see to.
+    """
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._delta = _function(library.accord_delta, _pointer, _pointer, _pointer, _size)
+        self._weigh = _function(library.accord_weigh, _pointer, _float, ctypes.c_int, _pointer, _size)
+        self._tally = _function(library.accord_tally, _pointer, _size, _float, _float, _pointer, _pointer)
+        self._tally_delta = _function(
+            library.accord_tally_delta, _pointer, _pointer, _size, _float, _float, _pointer, _pointer
+        )
+        self._tally.restype = self._tally_delta.restype = _size
+        self._drop = _function(
+            library.accord_drop,
+            _pointer,
+            _size,
+            _word,
+            _word,
+            _size,
+            ctypes.c_int,
+            ctypes.c_uint32,
+            _word,
+            ctypes.c_int,
+        )
+        self._elect = _function(
+            library.accord_elect, _pointer, _size, _size, _pointer, _pointer, _float, ctypes.c_int, _pointer
+        )
+
+    def delta(self, model: int, base: Tensor, out: Tensor) -> None:
+        """Write bfloat16 numbers at the address ``model`` minus ``base [n]`` to ``out [n]``, float32."""
+        self._delta(model, base.data_ptr(), out.data_ptr(), out.numel())
+
+    def weigh(self, model: int, weight: float, more: bool, out: Tensor) -> None:
+        """Write bfloat16 numbers at the address ``model`` times ``weight`` to ``out [n]``, or add them to it."""
+        self._weigh(model, weight, more, out.data_ptr(), out.numel())
+
+    def tally(self, numbers: Tensor, low: float, high: float, within: Tensor) -> tuple[int, int, int, Floats]:
+        """Return how many of ``numbers [n]`` are above ``high``, equal to it, equal to ``low``; and those between.
+
+        All float32; ``within [n]`` is a work buffer.
+        """
+        counts = _Counts()
+        kept = self._tally(numbers.data_ptr(), numbers.numel(), low, high, counts, within.data_ptr())
+        return counts[0], counts[1], counts[2], within[:kept].numpy().copy()
+
+    def tally_delta(
+        self, model: int, base: Tensor, low: float, high: float, within: Tensor
+    ) -> tuple[int, int, int, Floats]:
+        """Return the same of the magnitudes of bfloat16 numbers at the address ``model`` minus ``base [n]``."""
+        counts = _Counts()
+        kept = self._tally_delta(model, base.data_ptr(), base.numel(), low, high, counts, within.data_ptr())
+        return counts[0], counts[1], counts[2], within[:kept].numpy().copy()
+
+    def drop(
+        self, deltas: Tensor, key: int, run: int, before: int, bytes_each: int, limit: int, rest: int, below: bool
+    ) -> None:
+        """Multiply ``deltas [n]``, float32, by the masks that ``accord_drop`` draws."""
+        self._drop(deltas.data_ptr(), deltas.numel(), key, run, before, bytes_each, limit, rest, below)
+
+    def elect(
+        self, deltas: Tensor, least: Sequence[float], weights: Sequence[float], draw: float, mean: bool, out: Tensor
+    ) -> None:
+        """Write the elected sum, or weighted mean, of ``deltas [count, n]`` to ``out [n]``; both float32.
+
+        Magnitudes below ``least [count]`` count as 0, and a sum of 0 has the sign ``draw``.
+        """
+        count, length = deltas.shape
+        row = _float * count
+        shares = row(*(abs(weight) for weight in weights))
+        self._elect(deltas.data_ptr(), count, length, row(*least), shares, draw, mean, out.data_ptr())
+
+
+@cache
+def kernels() -> Kernels | None:
+    """Return the compiled loops, or ``None`` where there are none for this source and this processor."""
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError:
+        return None
+    library.accord_source.restype = ctypes.c_char_p
+    return Kernels(library) if library.accord_source() == fingerprint() else None
+
+
+def fingerprint() -> bytes:
+    """Return what a library must say to have been compiled of the source beside it."""
+    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16].encode()
+
+
+def address(source: Tensor | None, start: int) -> int:
+    """Return where the bfloat16 number ``start`` of a flat tensor lies in main memory, or 0 if it is no such tensor."""
+    if not isinstance(source, Tensor) or source.dtype != torch.bfloat16 or source.device.type != "cpu":
+        return 0
+    return source.data_ptr() + 2 * start if source.is_contiguous() else 0
+
+
+def _function(found: ctypes._NamedFuncPointer, *arguments: type[ctypes._SimpleCData]) -> ctypes._NamedFuncPointer:
+    found.argtypes, found.restype = arguments, None
+    return found
