@@ -230,6 +230,40 @@ def test_a_pytorch_file_of_something_else(tmp_path):
         open_checkpoint(tmp_path / "x.pt")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch announces the end of its quantised tensors
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        (lambda: torch.eye(2).to_sparse(), "sparse"),
+        (lambda: torch.empty(2, device="meta"), "without content"),
+        (lambda: torch.quantize_per_tensor(torch.eye(2), 0.1, 0, torch.qint8), "quantised"),
+    ],
+)
+def test_tensors_of_pytorch_files_that_are_not_plain_are_named(tmp_path, made, kind):
+    torch.save({"w": made()}, tmp_path / "x.pt")
+    with pytest.raises(DataError, match=f"w of .*x.pt is {kind}"):
+        open_checkpoint(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.uint16, torch.uint32, torch.uint64, torch.complex64]
+)
+def test_what_all_share_is_copied_whatever_its_type(tmp_path, dtype):
+    held = torch.tensor([1.0, 0.0, 2.0]).to(dtype)
+    for name in "ab":
+        save_file({"w": torch.ones(2), "table": held}, tmp_path / f"{name}.safetensors")
+    out = plan_merge(Linear(), None, [tmp_path / "a.safetensors", tmp_path / "b.safetensors"], tmp_path / "out").run()
+    merged = open_checkpoint(out)
+    assert merged["table"].dtype == dtype and verify(out) == 2
+    assert torch.equal(merged["table"].view(torch.uint8), held.view(torch.uint8))
+
+
+def test_a_type_that_no_file_has_is_named(tmp_path):
+    state = {"w": torch.ones(2, dtype=torch.complex128)}
+    with pytest.raises(DataError, match="w is of the type complex128, which safetensors files do not have"):
+        plan_merge(Linear(), None, [state, dict(state)], tmp_path / "out")
+
+
 def test_no_checkpoint_there(tmp_path):
     with pytest.raises(DataError, match="nothing is downloaded"):
         open_checkpoint("someone/some-model")

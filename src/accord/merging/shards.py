@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from accord.errors import DataError
 from accord.merging.entry import Entry
 
 TYPES = {
@@ -20,8 +21,16 @@ TYPES = {
     torch.int32: "I32",
     torch.int16: "I16",
     torch.int8: "I8",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
     torch.uint8: "U8",
     torch.bool: "BOOL",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.float8_e5m2fnuz: "F8_E5M2FNUZ",
+    torch.complex64: "C64",
 }
 INDEX = "model.safetensors.index.json"
 
@@ -46,7 +55,14 @@ class Shard:
 
 
 def lay_out(entries: Sequence[Entry], shard_bytes: int) -> list[Shard]:
-    """Return the shards, filled in order; a tensor larger than ``shard_bytes`` has one of its own."""
+    """Return the shards, filled in order; a tensor larger than ``shard_bytes`` has one of its own.
+
+    Raises:
+        DataError: a tensor is of a type that safetensors files do not have.
+    """
+    if odd := next((entry for entry in entries if entry.dtype not in TYPES), None):
+        kind = str(odd.dtype).removeprefix("torch.")
+        raise DataError(f"{odd.name} is of the type {kind}, which safetensors files do not have; convert it first")
     groups: list[list[Entry]] = [[]]
     filled = 0
     for entry in entries:

@@ -105,4 +105,8 @@ def _plain(path: Path, held: object) -> dict[str, Tensor]:
                 break
     if not isinstance(held, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in held.items()):
         raise DataError(f"{path} is no dictionary of named tensors; save model.state_dict() alone")
+    for name, tensor in held.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+            kind = "without content" if tensor.is_meta else "quantised" if tensor.is_quantized else "sparse"
+            raise DataError(f"{name} of {path} is {kind}; only plain tensors can be merged: convert it first")
     return {str(name): tensor.detach() for name, tensor in held.items()}
