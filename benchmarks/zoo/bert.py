@@ -55,9 +55,11 @@ class Top(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return representations ``[N, 384]``."""
         seen = words(tokens)
-        # Where no text of a batch has a word, nothing needs to be worked out.
-        longest = int(seen.sum(1).max())
-        tokens, seen = tokens[:, :longest], seen[:, :longest]
+        if len(tokens) > 1:
+            # Where no text of a batch has a word, nothing needs to be worked out. A text alone may be one of many
+            # that torch.func works on together, and has no length of its own then.
+            longest = int(seen.sum(1).max())
+            tokens, seen = tokens[:, :longest], seen[:, :longest]
         with torch.autocast("cpu", torch.bfloat16):
             for layer in self.layers:
                 tokens = layer(tokens, seen[:, None, None])

@@ -24,6 +24,7 @@ from benchmarks.zoo.task import Task
 from benchmarks.zoo.texts import BROWN, DOMAINS, VADER, first_verb, first_word, texts
 from benchmarks.zoo.train import Recipe, Zoo, accuracy, fine_tune, trunk_of
 from torch import nn
+from torch.func import vmap
 from torch.nn import functional
 
 from accord.errors import DataError
@@ -257,6 +258,15 @@ def test_padding_says_nothing() -> None:
     top, tokens = Top(1).eval(), torch.randn(1, 4, 384)
     longer = torch.cat([tokens, torch.zeros(1, 3, 384)], 1)
     torch.testing.assert_close(top(longer), top(tokens), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_texts_can_be_worked_on_one_by_one_together() -> None:
+    """As the Fisher information needs it, whose samples have no lengths that a program could look at."""
+    torch.manual_seed(0)
+    top, tokens = Top(1).eval(), torch.randn(2, 4, 384)
+    tokens[1, 2:] = 0
+    torch.testing.assert_close(vmap(top)(tokens[:, None])[:, 0], top(tokens), atol=0.02, rtol=0.02)
 
 
 def test_missing_data_are_named_with_the_command(tmp_path: Path) -> None:
