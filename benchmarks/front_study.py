@@ -41,7 +41,7 @@ from accord.training.optimizer import AdamW, Group
 RESULTS = Path(__file__).with_name("front_study.jsonl")
 DOCS = Path(__file__).parents[1] / "docs"
 TASKS = {"census": (0, 1), "multimnist": (0, 1)}
-PASSES = {"census": 500, "multimnist": 300}
+PASSES = {"census": 2000, "multimnist": 1500}
 # Rows that are judged on: every point of every run is a pass over them.
 ROWS = {"census": (5000, 10_000), "multimnist": (2000, 4000)}
 ASKED = 11
