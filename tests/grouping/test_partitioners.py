@@ -183,6 +183,21 @@ def test_interval_clustering_by_positions_and_by_affinity() -> None:
         IntervalClustering([1.0, 2.0])(helps + 1, Budget(2))
 
 
+def test_an_interval_is_judged_by_its_middle_task() -> None:
+    # Around its middle, 4 to 8 costs 2.5^2 + 1.5^2, less than 0 to 4 and 6.5 to 8 with 4^2 + 1.5^2; around its first
+    # it would cost 2.5^2 + 4^2, more than these.
+    assert IntervalClustering([0.0, 4.0, 6.5, 8.0])(np.zeros((4, 4)), Budget(2)).groups == ((0,), (1, 2, 3))
+    for seed in range(5):
+        helps = random_helps(seed, 6)
+
+        def loss(cut: int, helps: np.ndarray = helps) -> float:
+            parts = (range(cut), range(cut, 6))
+            return -sum(helps[i, part[(len(part) - 1) // 2]] for part in parts for i in part)
+
+        found = IntervalClustering()(helps, Budget(2)).groups
+        assert len(found) == 1 or loss(len(found[0])) == pytest.approx(min(map(loss, range(1, 6))))
+
+
 def test_the_mean_is_neutral_where_the_scale_has_no_neutral_point() -> None:
     matrix, expected = planted(6, 2, 0.0, 1)
     shifted = 0.9 + matrix / 10  # all similar, as representations are
