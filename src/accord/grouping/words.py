@@ -35,7 +35,8 @@ def paragraph(found: Mapping[str, Any]) -> str:
 
 def _those(measured: Mapping[str, Any], outcome: str) -> list[str]:
     return [
-        f"{NAMES[gap['other']]} ({gap['value']:+.2f} points of delta-m [{gap['low']:.2f}, {gap['high']:.2f}])"
+        f"{NAMES[gap['other']]} ({_signed(gap['value'])} points of delta-m "
+        f"[{_signed(gap['low'])}, {_signed(gap['high'])}])"
         for gap in measured["against"]
         if gap["outcome"] == outcome
     ]
@@ -45,6 +46,8 @@ def _advice(measured: Mapping[str, Any]) -> list[str]:
     outcomes = {gap["other"]: gap["outcome"] for gap in measured["against"]}
     if outcomes["together"] != "better":
         return ["One model of all tasks costs less and is not shown to be worse: that is the one to take."]
+    if outcomes["random"] == "worse":
+        return ["More models help, but random groups do better than these: the affinity misleads here."]
     if outcomes["random"] != "better":
         return ["More models help, but which tasks are together does not show: the affinity is not to be relied on."]
     if outcomes["singles"] == "worse":
@@ -58,7 +61,7 @@ def _caveats(found: Mapping[str, Any], measured: Mapping[str, Any]) -> list[str]
     if agreement:
         said.append(
             "Over tasks, predicted and measured gain over one model of all tasks correlate by "
-            f"{agreement['spearman']:+.2f} (Spearman, p = {agreement['p']:.2g})."
+            f"{_signed(agreement['spearman'])} (Spearman, p = {agreement['p']:.2g})."
         )
     seeds = measured["seeds"]
     luck = (
@@ -70,6 +73,10 @@ def _caveats(found: Mapping[str, Any], measured: Mapping[str, Any]) -> list[str]
         "comparisons."
     )
     return said
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\u2212")
 
 
 def _count(number: int, noun: str) -> str:

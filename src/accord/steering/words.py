@@ -86,4 +86,5 @@ def _interval(value: Mapping[str, float], *, sign: bool = False) -> str:
     size = (value["high"] - value["low"]) / 2
     digits = min(6, max(0, 1 - math.floor(math.log10(size)))) if math.isfinite(size) and size > 0 else 4
     plus = "+" if sign else ""
-    return f"{value['value']:{plus}.{digits}f} [{value['low']:{plus}.{digits}f}, {value['high']:{plus}.{digits}f}]"
+    shown, low, high = (f"{value[key]:{plus}.{digits}f}".replace("-", "\u2212") for key in ("value", "low", "high"))
+    return f"{shown} [{low}, {high}]"
