@@ -12,6 +12,7 @@ from scipy import stats
 
 from accord.comparing.holm import holm
 from accord.comparing.ranks import blocks_needed, critical_difference, rank
+from accord.comparing.results import p_value, resamples_for
 from accord.comparing.signed_rank import signed_rank
 
 
@@ -28,6 +29,13 @@ def test_holm_lies_between_no_correction_and_bonferroni(values: dict[str, float]
     assert list(corrected) == list(values)
     for name, p in values.items():
         assert p <= corrected[name] <= min(1.0, p * len(values))
+
+
+@given(st.integers(1, 60), st.sampled_from([0.01, 0.05, 0.2]))
+def test_there_are_resamples_enough_for_the_clearest_difference_to_show(methods: int, level: float) -> None:
+    count = resamples_for(1, 1e12, methods, level)
+    clearest = holm({str(number): p_value(np.ones(count)) for number in range(methods)})
+    assert max(clearest.values()) < level
 
 
 def test_one_difference_has_a_closed_form() -> None:
