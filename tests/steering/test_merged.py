@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from accord.errors import ConfigurationError, DataError, RunError
-from accord.merging import open_checkpoint
+from accord.exploring.data import page_data
+from accord.exploring.view import load_view
+from accord.merging import open_checkpoint, verify
 from accord.reporting import write_front
 from accord.steering import merge_front, open_front
 
@@ -60,6 +63,26 @@ def test_the_page_says_nothing_of_rows_and_intervals_that_there_are_not(recipe, 
 
     merge_front(recipe, tmp_path / "losses", losses, points=3)
     assert write_front(tmp_path / "losses").read_text().count("(across)") == 1  # the loss is not drawn twice
+
+
+def test_the_nearest_merge_is_exported_as_it_is(recipe, tmp_path):
+    front = merge_front(recipe, tmp_path / "front", distances, points=5)
+    chosen = front.export([0.3, 0.7], tmp_path / "chosen")
+    assert verify(chosen) == 1 and open_checkpoint(chosen)["w"].tolist() == [1.0, 1.5]
+    with pytest.raises(RunError, match="is not empty"):
+        front.export([0.3, 0.7], chosen)
+    with pytest.raises(ConfigurationError, match="exported as they are, not as onnx"):
+        front.export([0.3, 0.7], tmp_path / "x.onnx", format="onnx")
+    shutil.rmtree(tmp_path / "front" / "solutions" / "001")
+    with pytest.raises(RunError, match="001 is gone"):
+        front.export([0.3, 0.7], tmp_path / "other")
+
+
+def test_the_explorer_exports_merges_and_shows_no_intervals(recipe, tmp_path):
+    merge_front(recipe, tmp_path / "front", distances, points=3)
+    data = page_data(load_view(tmp_path / "front"), live=True)
+    assert data["merged"] and "accord front" in data["missing"]["onnx"]
+    assert all(value is None for point in data["points"] for value in (*point["low"], *point["high"]))
 
 
 def test_weights_of_the_recipe_are_its_middle(recipe, tmp_path):

@@ -28,7 +28,8 @@ def page_data(view: View, *, live: bool) -> dict[str, Any]:
         "live": live,
         "name": view.name,
         "steerable": view.steerable,
-        "missing": missing_formats() if live else {},
+        "merged": view.merged,
+        "missing": missing_formats(view) if live else {},
         "tasks": [task.name for task in view.tasks],
         "axes": [asdict(axis) for axis in view.axes],
         "points": [
@@ -40,8 +41,10 @@ def page_data(view: View, *, live: bool) -> dict[str, Any]:
     }
 
 
-def missing_formats() -> dict[str, str]:
+def missing_formats(view: View) -> dict[str, str]:
     """Return the formats that cannot be exported here, and why."""
+    if view.merged:
+        return {"onnx": "is for networks that accord front trained"}
     if all(map(find_spec, ("onnx", "onnxscript"))):
         return {}
     return {"onnx": 'needs pip install "accord[onnx]"'}

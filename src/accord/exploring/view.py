@@ -56,6 +56,11 @@ class View:
         """Whether one model answers to any preference; else the nearest stored point does."""
         return self.record.get("kind") == "steerable"
 
+    @property
+    def merged(self) -> bool:
+        """Whether the stored points are merged checkpoints, measured by an evaluation."""
+        return any(mapping(point).get("split") == "evaluation" for point in sequence(self.record.get("points")))
+
     def measured(self, figures: Mapping[str, Any]) -> Column:
         """Return the numbers of losses and metrics by task."""
         return read_column(self.axes, by_place(self.tasks, figures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from accord import __version__
 from accord.data import Features
 from accord.errors import MissingExtraError, RunError
+from accord.merging.writing import explained
 from accord.sharing import MultiTaskModel
 from accord.steering.measure import Measured
 from accord.training import History
@@ -55,6 +57,21 @@ def export_run(
     }
     write_json(directory / "metrics.json", metrics)
     History().save(directory / "history.parquet")
+    return directory
+
+
+def export_checkpoint(solution: Path, directory: Path) -> Path:
+    """Copy a merged checkpoint, with all that belongs to it, into a new or empty directory.
+
+    Raises:
+        RunError: the checkpoint is gone, or the directory is taken or cannot be written.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise RunError(f"{directory} is not empty; export to another place")
+    if not solution.is_dir():
+        raise RunError(f"{solution} is gone: run the same accord merge --front again, which makes what is missing")
+    with explained(directory):
+        shutil.copytree(solution, directory, dirs_exist_ok=True)
     return directory
 
 

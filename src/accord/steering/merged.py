@@ -16,13 +16,13 @@ from accord import __version__
 from accord.errors import ConfigurationError, DataError, RunError
 from accord.merging import Job, Recipe, RecipePlan, begin_job
 from accord.merging.writing import explained, write_whole
+from accord.steering.front import SOLUTIONS
 from accord.steering.grid import preference_grid
 from accord.steering.open import FrontRun, open_front
 from accord.steering.results import knee, undominated
 
 Scores = Mapping[str, Mapping[str, float]]
 Evaluate = Callable[[Path], Scores]
-SOLUTIONS = "solutions"
 # Everything in one file: a point is merged in one go, and a killed sweep goes on with the point in flight.
 ONE_FILE = 1 << 62
 
@@ -220,7 +220,6 @@ def _facts(recipe: Recipe, grid: list[list[float]], measured: list[Scores]) -> d
         "method": recipe.method,
         "tasks": [_task(task, measured[0][task]) for task in names],
         "rows": {},
-        "confidence": 0.95,
         "reference": losses.max(dim=0).values.tolist(),
         "points": found,
         "knee": knee(losses),
@@ -246,8 +245,8 @@ def _task(name: str, metrics: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _told(scores: Scores) -> dict[str, Any]:
-    def exact(value: float) -> dict[str, float]:
-        return {"value": value, "low": value, "high": value}
+    def exact(value: float) -> dict[str, float | None]:
+        return {"value": value, "low": None, "high": None}  # an evaluation says nothing of its uncertainty
 
     shown = {task: [name for name in metrics if name != "loss"] or ["loss"] for task, metrics in scores.items()}
     return {

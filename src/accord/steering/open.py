@@ -15,8 +15,8 @@ from accord.data import FeatureEncoder, Schema
 from accord.errors import ConfigurationError, RunError
 from accord.steering.answers import Answers
 from accord.steering.directory import FEATURES, RESULTS, ROWS, YAML, read_front
-from accord.steering.export import export_onnx, export_run
-from accord.steering.front import Front, SteerableFront, load_front
+from accord.steering.export import export_checkpoint, export_onnx, export_run
+from accord.steering.front import SOLUTIONS, Front, SteerableFront, load_front
 from accord.steering.grid import nearest
 from accord.steering.measure import Measured, Resamples, measure, remembered
 from accord.steering.network import Blueprint
@@ -85,6 +85,11 @@ class FrontRun:
     def __str__(self) -> str:
         return str(self.results.get("paragraph") or f"a front by {self.method}")
 
+    @property
+    def merged(self) -> bool:
+        """Whether the solutions are checkpoints of ``accord merge --front``, measured by an evaluation."""
+        return any(entry.get("split") == "evaluation" for entry in self.results["points"])
+
     def evaluate(self, preference: Sequence[float] | Tensor) -> Measured:
         """Return losses and metrics with intervals on the live rows: the rows that the points' figures are of.
 
@@ -119,15 +124,19 @@ class FrontRun:
         Args:
             preference: ``[T]``.
             path: a new or empty directory for ``safetensors``, a file for ``onnx``.
-            format: ``safetensors`` is a run directory that :func:`accord.load` and ``accord predict`` take; ``onnx`` is
-                the network alone, which takes encoded features.
+            format: ``safetensors`` is a run directory that :func:`accord.load` and ``accord predict`` take, or, of a
+                front of merges, the merged checkpoint; ``onnx`` is the network alone, which takes encoded features.
 
         Raises:
-            ConfigurationError: no such format, or the preference is none.
+            ConfigurationError: no such format, one that merges do not have, or the preference is none.
             MissingExtraError: ONNX is not installed.
             RunError: the place is taken or cannot be written.
         """
         wanted = self.normalised(preference)
+        if self.merged:
+            if format != "safetensors":
+                raise ConfigurationError(f"merged checkpoints are exported as they are, not as {format}")
+            return export_checkpoint(self.directory / SOLUTIONS / f"{self.nearest(wanted):03d}", Path(path))
         trained = self.trained(wanted)
         measured = self.evaluate(wanted)
         if format == "safetensors":

@@ -5,8 +5,9 @@ import { ask } from "./measure.js";
 import { bytes } from "./numbers.js";
 import { say } from "./say.js";
 
-const FORMATS = [
-  ["safetensors", "safetensors", "a run directory for accord predict, and a zip file to download"],
+const formats = (front) => [
+  ["safetensors", "safetensors", front.merged ? "the merged checkpoint, and a zip file to download" :
+    "a run directory for accord predict, and a zip file to download"],
   ["onnx", "ONNX", "one file for other runtimes"],
 ];
 
@@ -17,7 +18,7 @@ export function setUpExport(front, store) {
     hint(place, front, store);
     return;
   }
-  const choices = FORMATS.map(([value, name, about], i) => html("label", { class: "check" },
+  const choices = formats(front).map(([value, name, about], i) => html("label", { class: "check" },
     html("input", { type: "radio", name: "format", value, checked: i === 0, disabled: value in front.missing }),
     html("span", {}, html("strong", {}, name), ` ${front.missing[value] ?? about}`)));
   const button = html("button", { type: "button", class: "primary", id: "export-button" }, "Export");

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accord.reporting.front.read import Figure, FrontShown, Shown
+from accord.reporting.front.read import Figure, FrontShown, Shown, value_text
 from accord.reporting.numbers import general, percent
 
 
@@ -30,7 +30,7 @@ def tip(front: FrontShown, one: Shown) -> str:
     lines = [one.name] if one.name else [f"preference: {shares(front, one)}"]
     for task in front.tasks:
         if one.loss(task) == one.loss(task):
-            found = f"{task.metric.label} {front.text(one.metric(task))}, loss {general(one.loss(task), 4)}"
+            found = f"{task.metric.label} {value_text(one.metric(task))}, loss {general(one.loss(task), 4)}"
             lines.append(f"{task.name}: {found}")
     return "\n".join(lines)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +55,7 @@ class FrontShown:
     """What is shown of a front.
 
     Attributes:
-        judged: figures are of rows, with intervals; else of an evaluation that knows how it came by them.
+        judged: figures are of rows, with intervals; else of an evaluation, which has none.
     """
 
     tasks: Sequence[TaskInfo]
@@ -65,10 +64,6 @@ class FrontShown:
     knee: int | None
     judged: bool
     facts: Mapping[str, Any]
-
-    def text(self, figure: Figure) -> str:
-        """Return a metric with its interval; an evaluation has none."""
-        return value_text(figure if self.judged else Figure(figure.value, math.nan, math.nan))
 
 
 def read_front(found: Mapping[str, Any]) -> FrontShown:

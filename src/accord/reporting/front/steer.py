@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accord.reporting.front.marks import bounds, look, tip
-from accord.reporting.front.read import FrontShown
+from accord.reporting.front.read import FrontShown, value_text
 from accord.reporting.html import Markup, el
 from accord.reporting.parts import Section, figure, table, task_name
 from accord.reporting.run import TaskInfo
@@ -51,8 +51,8 @@ def points(front: FrontShown) -> Section:
         notes = ["knee"] if place == front.knee else []
         notes += ["bettered by another"] if point.dominated else []
         shares = " : ".join(f"{share:.2f}" for share in point.preference)
-        rows.append([shares, *(front.text(point.metric(task)) for task in front.tasks), ", ".join(notes)])
-    rows += [[one.name, *(front.text(one.metric(task)) for task in front.tasks), ""] for one in front.baselines]
+        rows.append([shares, *(value_text(point.metric(task)) for task in front.tasks), ", ".join(notes)])
+    rows += [[one.name, *(value_text(one.metric(task)) for task in front.tasks), ""] for one in front.baselines]
     labels = ", ".join(f"{task.name} {task.metric.label}" for task in front.tasks)
     lead = (
         f"Test rows, with intervals: {labels}. What is bettered, and the knee, were judged on validation rows."

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accord.reporting.front.read import FrontShown, Shown, read_front
+from accord.reporting.front.read import FrontShown, Shown, read_front, value_text
 from accord.reporting.run import sequence
 from accord.reporting.verdict import printable
 
@@ -32,7 +32,7 @@ def _preference(point: Shown) -> str:
 
 
 def _figures(front: FrontShown, one: Shown) -> list[str]:
-    return [front.text(one.metric(task)) for task in front.tasks]
+    return [value_text(one.metric(task)) for task in front.tasks]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
