@@ -124,7 +124,7 @@ def test_what_is_no_grouping_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no finished grouping"):
         write_grouping(tmp_path)
     (tmp_path / "group.json").write_text("{")
-    with pytest.raises(RunError, match="damaged.*Train again"):
+    with pytest.raises(RunError, match=r"damaged.*Train again"):
         write_grouping(tmp_path)
     (tmp_path / "records").mkdir()
     with pytest.raises(RunError, match=r"damaged.*accord group .* --resume writes it again"):
