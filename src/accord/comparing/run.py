@@ -16,10 +16,10 @@ from accord.comparing.pool import LOOK_SECONDS, Makes, makers
 from accord.comparing.records import Job, Ledger, Record
 from accord.comparing.results import Entry, collect
 from accord.comparing.study import Study
+from accord.holding import holding
 from accord.training import Progress, Silent
 from accord.training.environment import pick_device
 from accord.training.files import write_json
-from accord.training.holding import holding
 from accord.training.interrupt import Stop, listening
 from accord.training.prepare import Prepared, read
 from accord.training.sampled import check_pools, pools_of

@@ -28,11 +28,11 @@ from accord.grouping.partition import arrange, centred
 from accord.grouping.results import Proposal, collect
 from accord.grouping.study import JSON, GroupStudy
 from accord.grouping.write_specs import write_specs
+from accord.holding import holding
 from accord.training import Progress, Silent
 from accord.training.build import build_model
 from accord.training.environment import pick_device
 from accord.training.files import write_json
-from accord.training.holding import holding
 from accord.training.interrupt import Stop, listening
 from accord.training.prepare import Prepared, read
 

@@ -12,10 +12,10 @@ from accord.comparing.study import TABLE, digest, keep_table, kept_table, materi
 from accord.errors import ConfigurationError, RunError
 from accord.grouping.members import key_of, tasks_of
 from accord.grouping.spec import GroupSpec, parse_group
+from accord.holding import holding
 from accord.training import Plan, Spec
 from accord.training.environment import pick_device
 from accord.training.files import write_text, writing
-from accord.training.holding import holding
 from accord.training.interrupt import Stop
 from accord.training.prepare import Prepared
 from accord.training.same_table import check_free, same_table

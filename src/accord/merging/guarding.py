@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from torch import Tensor
 
-from accord.errors import DataError, RunError
+from accord.errors import DataError
+from accord.holding import holding
 from accord.merging.checkpoint import Checkpoint
 
 # Size and time of the last change of each file that is read.
 Stamps = Mapping[Path, tuple[int, int]]
 
 
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Hold the folder ``out`` against merges in other threads and processes, until this one ends in whatever way.
-
-    Systems and network disks that cannot lock a folder go without.
-
-    Raises:
-        RunError: another merge is writing into it.
-    """
-    handle = os.open(out, os.O_RDONLY) if os.name == "posix" else -1
-    try:
-        if handle >= 0 and not _locked(handle):
-            raise RunError(f"another merge is writing {out} at this moment; wait for it, or choose another folder")
-        yield
-    finally:
-        if handle >= 0:
-            os.close(handle)  # which also gives the lock back
-
-
-def _locked(handle: int) -> bool:
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+def alone(out: Path) -> AbstractContextManager[None]:
+    """Hold the folder ``out`` against other merges; see :func:`accord.holding.holding`."""
+    return holding(out, f"another merge is writing {out} at this moment; wait for it, or choose another folder")
 
 
 def stamps(checkpoints: Sequence[Mapping[str, Tensor]]) -> dict[Path, tuple[int, int]]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from accord.errors import ConfigurationError
+from accord.holding import holding
 from accord.pareto.hypervolume import volume
 from accord.steering.directory import CHECKPOINTS, FEATURES, HISTORY, RESULTS, ROWS, claim
 from accord.steering.grid import preference_grid
@@ -23,7 +24,6 @@ from accord.steering.train import Field, Trained, models_of, train_seed
 from accord.training import History, Plan, Progress, Silent
 from accord.training.environment import pick_device
 from accord.training.files import write_json
-from accord.training.holding import holding
 from accord.training.interrupt import Stop, listening
 from accord.training.member import Context
 from accord.training.prepare import Prepared, read

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from accord.errors import ConfigurationError, RunError
+from accord.holding import holding
 from accord.training.build import ModelParts
 from accord.training.environment import pick_device
 from accord.training.files import write_json, write_text
 from accord.training.history import History
-from accord.training.holding import holding
 from accord.training.interrupt import Stop, listening
 from accord.training.member import Context, Member, train_member
 from accord.training.plan import Plan

@@ -14,12 +14,12 @@ from tests.training.tables import make_table, only
 
 import accord
 from accord.errors import RunError
-from accord.training.holding import holding
+from accord.holding import holding
 
 HOLDER = """
 import sys
 from pathlib import Path
-from accord.training.holding import holding
+from accord.holding import holding
 with holding(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
     print("held", flush=True)
     sys.stdin.read()

@@ -1,4 +1,4 @@
-"""One process at a time in a directory of runs."""
+"""One process at a time in a directory of runs, or of a result."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from pathlib import Path
 
 from accord.errors import RunError
 
+WAY_OUT = "wait until it is done, or stop it and go on with --resume"
+
 
 @contextmanager
-def holding(directory: Path, *, shared: bool = False) -> Iterator[None]:
+def holding(directory: Path, busy: str | None = None, *, shared: bool = False) -> Iterator[None]:
     """Keep other processes and threads from working in ``directory`` until this ends, in whatever way it does.
 
-    Two that make the same runs would do everything twice, and the first to finish would sweep away the checkpoints of
+    Two that make the same would do everything twice, and the first to finish would sweep away the checkpoints of
     the other. Systems and network disks that cannot lock a folder go without.
 
     Args:
         directory: exists.
+        busy: the message where another is at work in it.
         shared: others that share it may join, such as machines that agree over a storage.
 
     Raises:
@@ -27,10 +30,7 @@ def holding(directory: Path, *, shared: bool = False) -> Iterator[None]:
     handle = os.open(directory, os.O_RDONLY) if os.name == "posix" else -1
     try:
         if handle >= 0 and not _locked(handle, shared):
-            raise RunError(
-                f"another process is at work in {directory} at this moment: wait until it is done, or stop it and go "
-                "on with --resume"
-            )
+            raise RunError(busy or f"another process is at work in {directory} at this moment: {WAY_OUT}")
         yield
     finally:
         if handle >= 0:
