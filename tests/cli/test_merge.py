@@ -108,7 +108,8 @@ def test_steps_are_shown_and_run(inside: Call, recipe: Path, tmp_path: Path) -> 
 def test_adapters_alone_make_an_adapter(inside: Call, recipe: Path, tmp_path: Path) -> None:
     zoo.write_adapter(tmp_path / "other", zoo.factors(6))
     recipe.write_text("models: [lora, other]\nmerge_method: linear\nparameters: {weight: 1}\nrank: 3\n")
-    assert "rank     3 at most" in inside("merge", recipe, "out", "--dry-run").out
+    shown = inside("merge", recipe, "out", "--dry-run").out
+    assert "rank     3 at most" in shown and "MB besides the page cache" in shown
     assert "--report compares models" in inside("merge", recipe, "out", "--report", code=2).err
     assert not (tmp_path / "out").exists()
     assert "the rank leaves out" in inside("merge", recipe, "out").err

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,6 +267,52 @@ def test_a_merge_of_adapters_that_was_killed_goes_on_and_is_verified(tmp_path, m
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(RunError, match="its bytes have changed"):
         verify(tmp_path / "out")
+
+
+PEAK = """
+import sys, threading
+from accord.merging import begin_job
+from accord.merging.memory import anonymous
+root = sys.argv[1]
+
+def measured(method, parameters):
+    models = [{"model": f"{root}/{name}", "parameters": parameters} for name in ("x", "y")]
+    job = begin_job({"models": models, "merge_method": method, "rank": 40}, f"{root}/{method}")
+    plan = job.plan(job.recipes[0])
+    peak, done = [0], threading.Event()
+    def watch():
+        while not done.wait(0.005):
+            peak[0] = max(peak[0], anonymous())
+    watcher = threading.Thread(target=watch); watcher.start()
+    plan.run(); done.set(); watcher.join()
+    return plan.memory, peak[0]
+
+print(*measured("linear", {"weight": 1.0}), *measured("ties", {"weight": 1.0, "density": 0.5}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells anonymous memory")
+def test_the_peak_of_memory_is_the_one_foretold(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    for name in "xy":
+        module = {
+            f"layers.{n}.q": tuple(torch.randn(s, generator=generator) for s in ((40, 900), (700, 40)))
+            for n in range(3)
+        }
+        write_adapter(tmp_path / name, module)
+    done = subprocess.run([sys.executable, "-c", PEAK, str(tmp_path)], capture_output=True, text=True, check=True)
+    linear, most_linear, ties, most_ties = map(int, done.stdout.split())
+    assert 100 << 20 < most_linear <= linear < 1 << 30 and 100 << 20 < most_ties <= ties < 1 << 30
+
+
+def test_adapters_too_large_for_the_memory_are_refused(tmp_path):
+    for name in "xy":
+        write_adapter(tmp_path / name, factors(1))
+    recipe = {"models": [str(tmp_path / n) for n in "xy"], "merge_method": "linear", "parameters": {"weight": 1}}
+    with pytest.raises(ConfigurationError, match=r"needs 48 MB of memory .* may take 10 MB; raise the limit"):
+        merge_recipe(recipe, tmp_path / "out", memory=10 << 20)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_recipe_of_adapters_makes_an_adapter(tmp_path):

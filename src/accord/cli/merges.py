@@ -183,6 +183,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
             "models": [adapter.label for adapter in plan.adapters],
             "methods": {repr(plan.method): len({m for adapter in plan.adapters for m in adapter.modules})},
             "rank": plan.rank,
+            "memory": plan.memory,
             "notes": list(plan.notes),
         }
     merge = plan.merge
@@ -219,6 +220,7 @@ def _text(facts: dict[str, Any]) -> str:
         lines.append(f"           and {len(methods) - SHOWN_METHODS} more settings of it  ({rest} tensors)")
     if "rank" in facts:
         lines.append(f"  rank     {facts['rank']} at most")
+        lines.append(f"  memory   at most {_bytes(facts['memory'])} besides the page cache")
     if "bytes_in" in facts:
         threads = f"{facts['threads']} thread{'s' if facts['threads'] > 1 else ''}"
         files = f"{facts['files']} file{'s' if facts['files'] > 1 else ''}"

@@ -86,8 +86,14 @@ def threads_within(entries: Sequence[Entry], threads: int, limit: int) -> tuple[
     each = per_thread(entries)
     fitting = min(threads, (limit - fixed) // each) if each else threads
     if fitting < 1:
+        check_limit(fixed + each, limit)
+    return fitting, anonymous() + fixed + fitting * each
+
+
+def check_limit(needed: int, limit: int) -> None:
+    """Raise a :class:`ConfigurationError` if a merge needs more than it may take."""
+    if needed > limit:
         raise ConfigurationError(
-            f"this merge needs {(fixed + each) / MEGABYTE:.0f} MB of memory besides the page cache, and may take "
+            f"this merge needs {needed / MEGABYTE:.0f} MB of memory besides the page cache, and may take "
             f"{limit / MEGABYTE:.0f} MB; raise the limit"
         )
-    return fitting, anonymous() + fixed + fitting * each

@@ -13,7 +13,10 @@ from accord.merging.engine import Engine
 from accord.merging.entry import Entry
 from accord.merging.in_memory import Tensors, warn_not_finite
 from accord.merging.lazy import LazyTensor, as_tensor
+from accord.merging.matrix_method import MatrixMethod
 from accord.merging.merging_method import MergingMethod
+
+THREADS = 4
 
 
 class ProductTensor(LazyTensor):
@@ -47,13 +50,23 @@ def merge_changes(
         method: what merges. Its base is a change of 0.
         modules: the factors of every module, one for each adapter and ``None`` where it has none. They fit each other.
     """
-    entries = [_entry(method, module, parts) for module, parts in modules.items()]
-    engine = Engine(os.cpu_count() or 1, warn_not_finite)
+    entries = entries_of(method, modules)
+    engine = Engine(threads_of(method), warn_not_finite)
     found = engine.survey(entries)
     for module, entry in zip(modules, entries, strict=True):
         sink = Tensors([entry], torch.device("cpu"))
         engine.merge([entry], sink, found)
         yield module, sink.held[entry.name]
+
+
+def threads_of(method: MergingMethod) -> int:
+    """Return how many threads look at changes: few, for what takes long are decompositions, one after the other."""
+    return 1 if isinstance(method, MatrixMethod) else min(THREADS, os.cpu_count() or 1)
+
+
+def entries_of(method: MergingMethod, modules: Mapping[str, Sequence[Factors | None]]) -> list[Entry]:
+    """Return the changes of all modules as the engine takes them."""
+    return [_entry(method, module, parts) for module, parts in modules.items()]
 
 
 def _entry(method: MergingMethod, module: str, parts: Sequence[Factors | None]) -> Entry:

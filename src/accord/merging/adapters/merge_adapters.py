@@ -85,14 +85,14 @@ def merge_adapters(
         ConfigurationError: a method that needs a rank, and none is given.
     """
     weighted = check_adapters(adapters, method, rank)
-    modules = _modules(adapters)
+    modules = modules_of(adapters)
     merged: dict[str, tuple[Factors, Tensor, Tensor]] = {}
     lost: dict[str, tuple[float, float]] = {}
     for module, left, right, gone in _cuts(modules, method, weighted, rank):
         like = next(part for part in modules[module] if part is not None)
-        merged[module], lost[module] = (like, left, right), gone
+        merged[module], lost[module] = (like, left.to(dtype), right.to(dtype)), gone
     width = max(right.shape[0] for _, _, right in merged.values())
-    return _assembled(adapters, merged, lost, width, dtype)
+    return _assembled(adapters, merged, lost, width)
 
 
 def check_adapters(adapters: Sequence[Adapter], method: MergingMethod, rank: int | None) -> Combination | None:
@@ -100,7 +100,7 @@ def check_adapters(adapters: Sequence[Adapter], method: MergingMethod, rank: int
     if not adapters:
         raise ConfigurationError("there is no adapter to merge")
     _check(adapters)
-    for parts in _modules(adapters).values():
+    for parts in modules_of(adapters).values():
         check_alike(parts)
     method.admit(len(adapters), method.base == "needed")
     # Weights that look at no tensor hold for the factors of all modules alike.
@@ -113,7 +113,8 @@ def check_adapters(adapters: Sequence[Adapter], method: MergingMethod, rank: int
     return None
 
 
-def _modules(adapters: Sequence[Adapter]) -> dict[str, list[Factors | None]]:
+def modules_of(adapters: Sequence[Adapter]) -> dict[str, list[Factors | None]]:
+    """Return the factors of every module that an adapter changes, one for each adapter, ``None`` where it does not."""
     names = dict.fromkeys(module for adapter in adapters for module in adapter.modules)
     return {name: [adapter.modules.get(name) for adapter in adapters] for name in names}
 
@@ -137,13 +138,12 @@ def _assembled(
     merged: Mapping[str, tuple[Factors, Tensor, Tensor]],
     lost: Mapping[str, tuple[float, float]],
     rank: int,
-    dtype: torch.dtype,
 ) -> MergedAdapter:
     tensors: dict[str, Tensor] = {}
     for module, (like, left, right) in merged.items():
         missing = rank - right.shape[0]
-        left = torch.nn.functional.pad(left, (0, missing)).to(dtype)
-        right = torch.nn.functional.pad(right, (0, 0, 0, missing)).to(dtype)
+        left = torch.nn.functional.pad(left, (0, missing))
+        right = torch.nn.functional.pad(right, (0, 0, 0, missing))
         flipped = like.kind == "embedding" or like.transposed
         a, b = (left.T, right.T) if flipped else (right, left)
         infix, end = ("embedding_", "") if like.kind == "embedding" else ("", ".weight")

@@ -11,9 +11,11 @@ import torch
 
 from accord.errors import ConfigurationError, RunError
 from accord.merging import manifest
-from accord.merging.adapters.merge_adapters import MergedAdapter, check_adapters, merge_adapters
+from accord.merging.adapters.footprint import footprint
+from accord.merging.adapters.merge_adapters import MergedAdapter, check_adapters, merge_adapters, modules_of
 from accord.merging.adapters.open_adapter import Adapter
 from accord.merging.guarding import alone
+from accord.merging.memory import anonymous, check_limit
 from accord.merging.merging_method import MergingMethod
 from accord.merging.recipe.card import RECIPE_FILE, recipe_text
 from accord.merging.recipe.dialect import find_dialect, meaningless, own_options
@@ -37,6 +39,7 @@ class AdapterPlan:
         out: the folder of the result.
         notes: what there is to know.
         text: the complete recipe.
+        memory: anonymous memory of the process at its peak, in bytes; an upper bound.
     """
 
     recipe: Recipe
@@ -45,12 +48,12 @@ class AdapterPlan:
     out: Path
     notes: tuple[str, ...]
     text: str
+    memory: int
 
     @property
     def rank(self) -> int:
         """Rank of the result at most: what the recipe says, else the sum of the adapters' ranks."""
-        ranks = [max(factors.rank for factors in adapter.modules.values()) for adapter in self.adapters]
-        return self.recipe.rank or sum(ranks)
+        return self.recipe.rank or _joined(self.adapters)
 
     @property
     def fingerprint(self) -> str:
@@ -72,8 +75,7 @@ class AdapterPlan:
         with alone(self.out):
             if (reason := self.obstacle()) is not None:
                 raise RunError(reason)
-            dtype = dtype_of(self.recipe.dtype) or torch.float32
-            merged = merge_adapters(self.adapters, self.method, rank=self.recipe.rank, dtype=dtype)
+            merged = merge_adapters(self.adapters, self.method, rank=self.recipe.rank, dtype=_stored(self.recipe))
             self._write(merged)
         return merged
 
@@ -93,8 +95,15 @@ class AdapterPlan:
         begun.unlink()
 
 
-def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path) -> AdapterPlan | None:
+def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path, memory: int) -> AdapterPlan | None:
     """Return the plan if all models are adapters without a base, else ``None``.
+
+    Args:
+        recipe: what is asked for.
+        inputs: opens adapters.
+        out: folder of the result.
+        memory: bytes of anonymous memory that the merge may take, besides what the process holds already and what the
+            largest matrix takes.
 
     Raises:
         ConfigurationError: options that an adapter has no use for, or a method that needs a rank without one.
@@ -111,8 +120,20 @@ def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path) -> AdapterPla
     if Path(out).is_file():
         raise ConfigurationError(f"{out} is a file, and the result of a merge is a folder")
     opened = tuple(inputs.adapter(source.model) for source in sources)
-    check_adapters(opened, method, recipe.rank)
-    return AdapterPlan(recipe, method, opened, Path(out), tuple(notes), text)
+    summed = check_adapters(opened, method, recipe.rank) is not None
+    itemsize = _stored(recipe).itemsize
+    rank = recipe.rank or _joined(opened)
+    own, needed = footprint(modules_of(opened), method, summed=summed, rank=rank, itemsize=itemsize)
+    check_limit(own, memory)
+    return AdapterPlan(recipe, method, opened, Path(out), tuple(notes), text, anonymous() + needed)
+
+
+def _joined(adapters: Sequence[Adapter]) -> int:
+    return sum(max(factors.rank for factors in adapter.modules.values()) for adapter in adapters)
+
+
+def _stored(recipe: Recipe) -> torch.dtype:
+    return dtype_of(recipe.dtype) or torch.float32
 
 
 def _method(recipe: Recipe, sources: Sequence[Source]) -> tuple[MergingMethod, list[str]]:

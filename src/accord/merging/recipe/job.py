@@ -60,7 +60,7 @@ class Job:
             DataError: a model is missing or damaged, or they do not fit each other.
         """
         out = self.folder_of(recipe)
-        if (adapters := plan_adapters(recipe, Inputs(self.folder, self.made()), out)) is not None:
+        if (adapters := plan_adapters(recipe, Inputs(self.folder, self.made()), out, self.memory)) is not None:
             return adapters
         return plan_recipe(
             recipe,

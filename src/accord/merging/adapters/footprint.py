@@ -1,0 +1,56 @@
+"""How much memory a merge of adapters takes, before it takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from accord.merging.adapters.dense import entries_of, threads_of
+from accord.merging.adapters.factors import Factors
+from accord.merging.memory import SLACK, per_thread, shared
+from accord.merging.merging_method import MergingMethod
+
+DOUBLE = 8
+HELD = 3  # the result's factors, the same as long as the widest, and the file they are written to
+
+
+def footprint(
+    modules: Mapping[str, Sequence[Factors | None]], method: MergingMethod, *, summed: bool, rank: int, itemsize: int
+) -> tuple[int, int]:
+    """Return the most anonymous memory that :func:`accord.merging.merge_adapters` takes, in bytes.
+
+    The first number is without what the largest matrix and its decomposition take, which no limit can avoid; the second
+    is with them.
+
+    Args:
+        modules: the factors of every module.
+        method: what merges.
+        summed: whether it is a weighted sum, of which nothing is multiplied out.
+        rank: of the result at most.
+        itemsize: bytes of a number of the result.
+    """
+    shapes = [_shape(parts) for parts in modules.values()]
+    held = HELD * rank * sum(rows + width for rows, width in shapes) * itemsize
+    if summed:
+        joined = [sum(part.rank for part in parts if part is not None) for parts in modules.values()]
+        own = SLACK + held
+        return own, own + max(map(_factored, shapes, joined))
+    entries = entries_of(method, modules)
+    own = SLACK + held + threads_of(method) * per_thread(entries) + shared(entries)
+    return own, own + max(map(_decomposed, shapes))
+
+
+def _shape(parts: Sequence[Factors | None]) -> tuple[int, int]:
+    left, right = next(part for part in parts if part is not None).flat()
+    return left.shape[0], right.shape[1]
+
+
+def _factored(shape: tuple[int, int], joined: int) -> int:
+    """Return what two QR decompositions of joined factors and the decomposition between them take."""
+    return DOUBLE * (4 * joined * sum(shape) + 8 * joined * joined)
+
+
+def _decomposed(shape: tuple[int, int]) -> int:
+    """Return what a matrix and its singular value decomposition take."""
+    rows, width = shape
+    least = min(shape)
+    return DOUBLE * (3 * rows * width + least * (rows + width) + 5 * least * least)
