@@ -41,6 +41,31 @@ def _faults(*, keep: bool) -> int:
     return int(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
 
 
+HOLES = """
+import torch
+from pathlib import Path
+from accord.engines._pages import give_back, keep_freed
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+keep_freed()
+blocks = [(torch.ones(2**18), torch.ones(2**10)) for _ in range(100)]  # large ones, and small ones that stay
+small = [one for _, one in blocks]
+del blocks
+full = resident()
+give_back()
+print((full - resident()) * 4096 // 2**20, float(sum(one.sum() for one in small)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other habits")
+def test_holes_in_the_heap_go_back_to_the_kernel() -> None:
+    found = subprocess.run([sys.executable, "-c", HOLES], check=True, capture_output=True, text=True).stdout.split()
+    assert int(found[0]) > 80  # of 100 MiB in blocks between those that stay
+    assert float(found[1]) == 100 * 2**10
+
+
 @pytest.mark.parametrize("width", [0, 5, 1024, 2**22])
 def test_rows_do_not_start_at_the_same_place_of_a_page(width: int) -> None:
     rows = rows_apart(4, width, torch.float32, torch.device("cpu"))

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -73,3 +73,19 @@ def keep_freed() -> None:
     if limit is not None:
         limit(_MMAP_THRESHOLD, _LARGEST_BLOCK)  # fixed by the next line otherwise, at whatever it is now
         limit(_TRIM_THRESHOLD, _KEPT)
+
+
+def give_back() -> None:
+    """Return all memory that nobody uses to the kernel, holes in the middle of the heap included.
+
+    Torn apart by what lies between its holes, a heap grows to several times of what is used of it. Costs some
+    milliseconds for a hundred MiB, which have to be asked for again.
+    """
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None

@@ -8,6 +8,7 @@ from torch.autograd.graph import Node
 
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Engine, Problem
+from accord.engines._pages import give_back
 from accord.engines._products import Sums, products
 from accord.engines._rules import (
     linear_by_samples,
@@ -17,6 +18,9 @@ from accord.engines._rules import (
     sampled_is_cheaper,
 )
 from accord.engines._together import Arrived, Together, firsts
+
+# Bytes of the Jacobian that is not formed from which on what its walk leaves in the heap is worth returning.
+_LARGE = 2**28
 
 
 class LayerwiseGramian(Engine):
@@ -28,7 +32,7 @@ class LayerwiseGramian(Engine):
     takes the general way, which is as exact.
 
     Hooks on tensors inside the model do not act on the Gramian, but on the update, which is an ordinary backward; an
-    :class:`~accord.errors.InexactGramianWarning` says so where that changes its length by a hundredth of the gradients'.
+    :class:`~accord.errors.InexactGramianWarning` says so where that changes its length by a hundredth.
     Non-reentrant checkpoints are recomputed for every operation in them. Use :class:`~accord.engines.Loop` for both.
 
     Cost: at most T backwards, T²·P, and one ordinary backward of the weighted losses. Memory: T gradients of the
@@ -52,6 +56,8 @@ class LayerwiseGramian(Engine):
 
         run = Together(problem, (embedding_table, linear_layer), multiply)
         run.finish()
+        if len(problem.objectives.started()) * sum(one.numel() * one.element_size() for one in problem.shared) > _LARGE:
+            give_back()
         heads = [tuple(own) for own in run.heads]
         return Deferred(problem, sums.each.sum(0), heads, sums.each, exact=not _halved(problem))
 
