@@ -68,7 +68,9 @@ def test_the_plan_says_that_the_disk_is_too_small(inside: Call, recipe: Path, mo
     assert "of disk, and 1 kB are free" in inside("merge", recipe, "out", code=4).err
 
 
-def test_a_front_that_is_only_planned_merges_nothing(inside: Call, recipe: Path, tmp_path: Path) -> None:
+def test_a_front_that_is_only_planned_merges_nothing(
+    inside: Call, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe.write_text("models: [alpha, beta]\nmerge_method: linear\nparameters: {weight: 1}\n")
     words = ["merge", recipe, "front", "--front", "measure {} now", "--points", "5"]
     shown = inside(*words, "--dry-run").out
@@ -76,6 +78,12 @@ def test_a_front_that_is_only_planned_merges_nothing(inside: Call, recipe: Path,
     facts = json.loads(inside(*words, "--dry-run", "--json").out)
     assert facts["preferences"] == [[0.0, 1.0], [0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [1.0, 0.0]]
     assert not (tmp_path / "front").exists()
+    said = inside("merge", recipe, "front", "--front", "false", code=3).err
+    assert said.index("memory   at most") < said.index("point 1 of 11")  # the same, before it is done
+    monkeypatch.setattr("accord.cli.merges._free", lambda _: 1000)
+    # 11 merges of 1,768 numbers of 4 bytes
+    assert "other needs 77.8 kB of disk" in inside("merge", recipe, "other", "--front", "false", code=4).err
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(("words", "message"), [(["--report"], "--report"), (["--shard-size", "5GB"], "--shard-size")])

@@ -105,10 +105,13 @@ def sweep(recipe: Path, out: Path, command: str, *, dry_run: bool, as_json: bool
     from accord.steering.merged import Sweep
 
     words = shlex.split(command)
+    facts = _swept(Sweep.read(recipe, out, **options), words)
     if dry_run:
-        facts = _swept(Sweep.read(recipe, out, **options), words)
         print_json(facts) if as_json else print(_text(facts))
         return
+    if facts["obstacles"]:
+        raise RunError(facts["obstacles"][0])
+    _say(_text(facts))
     found = merge_front(recipe, out, lambda folder: _measured(words, folder), progress=_say, **options)
     _say(str(found))
     page = write_front(out)
