@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from accord.reporting.numbers import mean_interval
 
 PAGE = LINES.parents[2] / "docs" / "zoo.md"
 ENDS = ("base", "individual", "joint training")
+# Seeds from which an interval is one: with two, a t interval is twelve times as wide as their spread.
+ENOUGH, TOO_FEW = 3, "too few seeds to say"
 
 
 def write(lines: Sequence[Line], page: Path = PAGE) -> None:
@@ -84,12 +85,12 @@ def gaps(found: Mapping[str, Mapping[int, Line]], name: str, reference: str) -> 
 
 
 def interval(values: Sequence[float]) -> str:
-    """Return a mean difference with its 95 % t interval over seeds."""
+    """Return a mean difference, with its 95 % t interval over seeds where these are :data:`ENOUGH`."""
     if not values:
         return ""
     mean, half = mean_interval(values)
     mean = 0.0 if abs(mean) < 0.05 else mean
-    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]" if math.isfinite(half) else f"{mean:+.1f}"
+    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]" if len(values) >= ENOUGH else f"{mean:+.1f}"
 
 
 def verdict(lines: Sequence[Line], kind: str) -> str:
@@ -97,15 +98,19 @@ def verdict(lines: Sequence[Line], kind: str) -> str:
     found = _by_method([line for line in lines if line["zoo"] == kind and "default" in line])
     said = []
     for reference in ("average", REFERENCE):
-        sorted_out: dict[str, list[str]] = {"better": [], "no clear difference": [], "worse": []}
+        sorted_out: dict[str, list[str]] = {"better": [], "no clear difference": [], "worse": [], TOO_FEW: []}
         for name in found:
             differences = gaps(found, name, reference)
-            if name in (*ENDS, reference) or len(differences) < 2:
+            if name in (*ENDS, reference):
                 continue
             mean, half = mean_interval(differences)
             outcome = "better" if mean > half else "worse" if mean < -half else "no clear difference"
-            sorted_out[outcome].append(name)
-        parts = [f"{outcome}: {', '.join(names) or 'none'}" for outcome, names in sorted_out.items()]
+            sorted_out[outcome if len(differences) >= ENOUGH else TOO_FEW].append(name)
+        parts = [
+            f"{outcome}: {', '.join(names) or 'none'}"
+            for outcome, names in sorted_out.items()
+            if names or outcome != TOO_FEW
+        ]
         title = "plain averaging" if reference == "average" else f"tuned {reference}"
         said.append(f"- Against {title}: {'; '.join(parts)}.")
     return "\n".join(said)

@@ -296,15 +296,20 @@ def test_differences_are_paired_by_seed() -> None:
         *(line("task arithmetic", seed, {"a": value}) for seed, value in enumerate((40.0, 50.0, 60.0))),
         *(line("average", seed, {"a": value}) for seed, value in enumerate((43.0, 54.0, 65.0))),
         *(line("x", seed, {"a": value}) for seed, value in enumerate((80.0, 10.0, 60.0))),
+        *(line("y", seed, {"a": value}) for seed, value in enumerate((80.0, 90.0))),
     ]
     found = {
         method: {x["seed"]: x for x in lines if x["method"] == method} for method in ("average", "task arithmetic")
     }
     # Differences 3, 4 and 5: the interval is 4.303 times 1 over the root of 3 wide, on each side.
     assert page.interval(page.gaps(found, "average", "task arithmetic")) == "+4.0 [+1.5, +6.5]"
+    # Two seeds make no interval, and no verdict.
+    assert page.interval([3.0, 4.0]) == "+3.5"
     assert page.verdict(lines, KIND).splitlines() == [
-        "- Against plain averaging: better: none; no clear difference: x; worse: task arithmetic.",
-        "- Against tuned task arithmetic: better: average; no clear difference: x; worse: none.",
+        "- Against plain averaging: better: none; no clear difference: x; worse: task arithmetic; "
+        "too few seeds to say: y.",
+        "- Against tuned task arithmetic: better: average; no clear difference: x; worse: none; "
+        "too few seeds to say: y.",
     ]
 
 
