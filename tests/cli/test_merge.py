@@ -51,20 +51,23 @@ def test_the_plan_comes_first_and_alone_if_asked(inside: Call, recipe: Path, tmp
 def test_the_plan_says_what_is_in_the_way(inside: Call, recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "letter.txt").write_text("mine")
-    assert "but      taken is not empty: remove it" in inside("merge", recipe, "taken", "--dry-run").out
-    (fact,) = json.loads(inside("merge", recipe, "taken", "--dry-run", "--json").out)["obstacles"]
+    assert "but      taken is not empty: remove it" in inside("merge", recipe, "taken", "--dry-run", code=4).out
+    (fact,) = json.loads(inside("merge", recipe, "taken", "--dry-run", "--json", code=4).out)["obstacles"]
     assert fact == "taken is not empty: remove it or choose another folder"
     inside("merge", recipe, "out")
-    assert "out is not empty; it holds this very merge, finished" in inside("merge", recipe, "out", "--dry-run").out
+    assert (
+        "out is not empty; it holds this very merge, finished"
+        in inside("merge", recipe, "out", "--dry-run", code=4).out
+    )
     (tmp_path / "out" / "accord-merge.json").rename(tmp_path / "out" / ".accord-merge.json.unfinished")
     shown = inside("merge", recipe, "out", "--dry-run").out
     assert "was killed is there, and goes on" in shown and "but " not in shown
-    assert "another, unfinished merge" in inside("merge", recipe, "out", "--dry-run", "--seed", "3").out
+    assert "another, unfinished merge" in inside("merge", recipe, "out", "--dry-run", "--seed", "3", code=4).out
 
 
 def test_the_plan_says_that_the_disk_is_too_small(inside: Call, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accord.cli.merges._free", lambda _: 1000)
-    assert "of disk, and 1 kB are free" in inside("merge", recipe, "out", "--dry-run").out
+    assert "of disk, and 1 kB are free" in inside("merge", recipe, "out", "--dry-run", code=4).out
     assert "of disk, and 1 kB are free" in inside("merge", recipe, "out", code=4).err
 
 
@@ -122,7 +125,7 @@ def test_adapters_alone_make_an_adapter(inside: Call, recipe: Path, tmp_path: Pa
     assert not (tmp_path / "out").exists()
     assert "the rank leaves out" in inside("merge", recipe, "out").err
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file() and verify(tmp_path / "out") == 4
-    assert "it holds this very merge, finished" in inside("merge", recipe, "out", "--dry-run").out
+    assert "it holds this very merge, finished" in inside("merge", recipe, "out", "--dry-run", code=4).out
     assert "it holds this very merge, finished" in inside("merge", recipe, "out", code=4).err
 
 

@@ -50,7 +50,8 @@ def merge(
     Args:
         recipe: a YAML file in mergekit's format.
         out: the folder of the result.
-        dry_run: print what will happen, how much memory, disk and time it takes, and what is in its way; merge nothing.
+        dry_run: print what will happen, how much memory, disk and time it takes, and what is in its way;
+            merge nothing, and exit as the merge would.
         report: look at the models first and write merge.html and merge.json beside the result.
         front: merge at many preferences over the models instead, and measure each by this command: it is given the
             folder of a merge, in place of {} or at the end, and its last line is JSON, {task: score or {loss, metrics}}

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,13 @@ def show(job: Job, *, as_json: bool) -> None:
         print_json(facts[0] if len(facts) == 1 else {"steps": facts})
     else:
         print("\n\n".join(_text(each) for each in facts))
+    refuse(obstacle for each in facts for obstacle in each.get("obstacles", ()))
+
+
+def refuse(obstacles: Iterable[str]) -> None:
+    """Raise the first of what is in a merge's way; a dry run ends as the merge would."""
+    for obstacle in obstacles:
+        raise RunError(obstacle)
 
 
 def _foretold(job: Job, recipe: Recipe) -> dict[str, Any]:
@@ -108,9 +116,9 @@ def sweep(recipe: Path, out: Path, command: str, *, dry_run: bool, as_json: bool
     facts = _swept(Sweep.read(recipe, out, **options), words)
     if dry_run:
         print_json(facts) if as_json else print(_text(facts))
+    refuse(facts["obstacles"])
+    if dry_run:
         return
-    if facts["obstacles"]:
-        raise RunError(facts["obstacles"][0])
     _say(_text(facts))
     found = merge_front(recipe, out, lambda folder: _measured(words, folder), progress=_say, **options)
     _say(str(found))
