@@ -48,10 +48,10 @@ class ArceeFusion(MergingMethod):
     by_rows = True
 
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
-        return Quantiles([int(share * (elements - 1)) for share in (0.25, 0.5, 0.75)], importance)
+        return Quantiles(quartiles, lambda block: [importance(block)])
 
     def combine(self, block: Block, found: Any) -> Tensor:
-        low, middle, high = found
+        ((low, middle, high),) = found
         taken = importance(block) >= torch.tensor(middle + REACH * (high - low), dtype=torch.float32)
         base = block.base()
         return torch.where(taken, block.model(0), base, out=block.buffer("merged"))
@@ -66,3 +66,8 @@ def importance(block: Block) -> Tensor:
     )
     divergence = torch.sum(new * torch.log(new / old), dim=1, keepdim=True).clamp_(min=0.0)
     return change.mul_(divergence).view(-1).nan_to_num_(0.0, 0.0, 0.0).float()
+
+
+def quartiles(count: int) -> list[int]:
+    """Return the ranks of the quartiles of ``count`` numbers, 0 being the smallest."""
+    return [int(share * (count - 1)) for share in (0.25, 0.5, 0.75)]

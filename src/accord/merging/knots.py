@@ -10,9 +10,9 @@ from torch import Tensor
 
 from accord.errors import ConfigurationError
 from accord.merging.block import Block
-from accord.merging.float_ranks import FloatRanks
 from accord.merging.matrix_method import Deltas, MatrixMethod, Others, check_others
 from accord.merging.merging_method import per_model
+from accord.merging.quantiles import Quantiles
 from accord.merging.selection import top
 from accord.merging.spectra import svd, svd_work
 from accord.merging.survey import Survey
@@ -83,12 +83,12 @@ class KnOTS(MatrixMethod):
     def survey(self, models: int, elements: int, based: bool) -> Survey | None:
         if self.trim == "tensor" or self.density == 1.0:
             return None
-        return FloatRanks(models, self.density, self._sizes)
+        return Quantiles(lambda count: [count - top(self.density, count)], self._sizes, models)
 
     def merge_matrices(self, deltas: Sequence[Tensor], found: Any) -> Tensor:
         weights = per_model(self.weights, len(deltas), 1.0, "weights")
         left, parts = self._decompose(deltas)
-        least = [_least(part, self.density) for part in parts] if found is None else found
+        least = [_least(part, self.density) for part in parts] if found is None else [bound for (bound,) in found]
         return left @ _ties(parts, least, weights)
 
     def _decompose(self, deltas: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:

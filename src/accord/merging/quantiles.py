@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,57 +17,85 @@ from accord.merging.survey import Part, Survey
 HALF = 16
 BINS = 1 << HALF
 
+Counts = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint32]
+
 
 class Quantiles(Survey):
     """Numbers of given ranks, by a histogram of the upper half of their bits and then of the lower half.
 
     Unlike :class:`accord.merging.selection.Thresholds` it takes no sample, whose elements have lost their place in the
-    tensor. Cost: two passes.
+    tensor, and need not know beforehand how many numbers there will be. Cost: two passes.
 
     Args:
-        ranks: the ranks wanted, 0 being the smallest.
-        numbers: returns those of a block ``[length]``, float32 and not negative; NaN counts as 0.
+        ranks: returns the ranks wanted of so many numbers, 0 being the smallest, as many for any number above 0.
+        numbers: returns those of a block for each vector in turn, not negative, told apart as float32; NaN counts as 0.
+            None at all for a block that does not take part.
+        vectors: how many there are.
 
-    ``found`` is the list of the numbers with these ranks.
+    ``found`` is ``[vectors][ranks]``; 0 where there are no numbers.
     """
 
-    def __init__(self, ranks: Sequence[int], numbers: Callable[[Block], Tensor]) -> None:
-        self.ranks = list(ranks)
+    def __init__(
+        self,
+        ranks: Callable[[int], Sequence[int]],
+        numbers: Callable[[Block], Iterable[Tensor]],
+        vectors: int = 1,
+    ) -> None:
+        self.ranks = ranks
         self.numbers = numbers
-        self.uppers: list[int] = []
-        self.bytes = 8 * BINS * (1 + len(self.ranks)) * 2
+        self.uppers: list[list[int]] | None = None
+        self.counts: list[Counts] = [np.zeros((1, BINS), np.int64) for _ in range(vectors)]
+        self._none = [0.0] * len(ranks(1))
+        self.bytes = 8 * BINS * (1 + len(self._none)) * 2 * vectors
+        self._within: list[list[int]] = []
+        self._lock = threading.Lock()
 
     def part(self) -> Part:
-        return _Histogram(self.numbers, sorted(set(self.uppers)))
+        return _Counted(self)
 
     def take(self, parts: Sequence[Part]) -> None:
-        counts: Any = sum(part.counts for part in parts if isinstance(part, _Histogram))
-        if not self.uppers:
-            below = np.cumsum(counts[0])
-            self.uppers = [int(np.searchsorted(below, rank, side="right")) for rank in self.ranks]
-            self.within = [
-                rank - int(below[upper - 1] if upper else 0)
-                for rank, upper in zip(self.ranks, self.uppers, strict=True)
-            ]
+        if self.uppers is None:
+            self._begin([counts[0] for counts in self.counts])
             return
-        order = sorted(set(self.uppers))
-        pairs = zip(self.within, self.uppers, strict=True)
-        lowers = [int(np.searchsorted(np.cumsum(counts[order.index(upper)]), rank, "right")) for rank, upper in pairs]
-        bits = np.array(self.uppers, np.uint32) << HALF | np.array(lowers, np.uint32)
-        self.found = bits.view(np.float32).tolist()
+        self.found = [
+            [_number(*each) for each in zip(*vector, strict=True)] or self._none
+            for vector in zip(self.uppers, self.counts, self._within, strict=True)
+        ]
         self.finished = True
 
+    def _begin(self, counts: Sequence[Counts]) -> None:
+        self.uppers = []
+        for each in counts:
+            below = np.cumsum(each)
+            ranks = self.ranks(int(below[-1])) if below[-1] else []
+            uppers = [int(np.searchsorted(below, rank, side="right")) for rank in ranks]
+            pairs = zip(ranks, uppers, strict=True)
+            self._within.append([rank - int(below[upper - 1] if upper else 0) for rank, upper in pairs])
+            self.uppers.append(uppers)
+        self.counts = [np.zeros((len(uppers), BINS), np.int64) for uppers in self.uppers]
 
-class _Histogram(Part):
-    def __init__(self, numbers: Callable[[Block], Tensor], uppers: Sequence[int]) -> None:
-        self.numbers = numbers
-        self.uppers = uppers
-        self.counts: npt.NDArray[np.int64] = np.zeros((max(1, len(uppers)), BINS), np.int64)
+    def count(self, vector: int, bits: Bits) -> None:
+        """Count numbers of a vector by their bits; whole numbers add up to the same in whatever order."""
+        upper = bits >> HALF
+        wanted = [None] if self.uppers is None else self.uppers[vector]
+        seen = [upper if one is None else bits[upper == one] & (BINS - 1) for one in wanted]
+        counts = [np.bincount(each.astype(np.intp), minlength=BINS) for each in seen]
+        with self._lock:
+            for row, each in zip(self.counts[vector], counts, strict=True):
+                row += each
+
+
+def _number(upper: int, counts: Counts, rank: int) -> float:
+    lower = int(np.searchsorted(np.cumsum(counts), rank, side="right"))
+    return float(np.array([upper << HALF | lower], np.uint32).view(np.float32)[0])
+
+
+class _Counted(Part):
+    def __init__(self, survey: Quantiles) -> None:
+        self.survey = survey
 
     def look(self, block: Block) -> None:
-        bits = self.numbers(block).nan_to_num(0.0, math.inf).float().numpy().view(np.uint32)
-        upper = (bits >> HALF).astype(np.intp)
-        if not self.uppers:
-            self.counts[0] += np.bincount(upper, minlength=BINS)
-        for row, wanted in enumerate(self.uppers):
-            self.counts[row] += np.bincount((bits[upper == wanted] & (BINS - 1)).astype(np.intp), minlength=BINS)
+        for vector, numbers in enumerate(self.survey.numbers(block)):
+            clean = numbers.reshape(-1).nan_to_num(0.0, math.inf).float()
+            self.survey.count(vector, clean.numpy().view(np.uint32))
