@@ -1,4 +1,4 @@
-"""Tell from the graph where descending layer by layer saves memory and costs no time."""
+"""Tell from the graph where descending layer by layer saves much memory and costs little time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accord.engines._graph import COMMON, leaf_of
 
 # Where a linear layer's weight stands among the inputs of its operation, and what it saved of its own input.
 _LINEAR = {"AddmmBackward0": (2, "_saved_mat1"), "MmBackward0": (1, "_saved_self")}
-# From so many tasks on, one more backward is less than writing T gradients down.
+# From so many tasks on, one more backward is a small part of T.
 _TASKS = 16
 # How many times as large as the gradients between layers those of the parameters must be.
 _RATIO = 4
@@ -22,7 +22,9 @@ _SHARE = 0.9
 
 
 def slim(problem: Problem) -> bool:
-    """Whether :class:`~accord.engines.LayerwiseGramian` needs far less memory than a Jacobian, in the same time.
+    """Whether :class:`~accord.engines.LayerwiseGramian` needs far less memory than a Jacobian, in about its time.
+
+    Half the memory was measured on a perceptron of 40 tasks, and 2 % less to 10 % more processor time on a busy machine.
 
     That is so where nearly all shared numbers are weights of linear layers that are larger than what flows between
     them, many tasks share them, and nothing is in the way: checkpoints, whose activations would be computed anew for
