@@ -41,6 +41,7 @@ LibMTL
  5. random orders from a module's generator: ``test_random_methods_leave_*``
  6. scaler, clipping, accumulation, resuming, missing labels: ``test_scaling.py``, ``test_backward.py``,
     ``test_missing_labels_per_sample``; selection on the test part: ``tests/training``
+ 7. two methods that give the same numbers (CAGrad and MoCo): ``test_no_two_methods_are_the_same``
 """
 
 import random
@@ -269,6 +270,23 @@ def test_half_precision_models_may_mix_precisions(method, engine):
     case = zoo.build("mixed_precision_parameters")
     accord.backward(case.losses, case.shared, method(), engine=engine)
     assert all(p.grad.dtype == p.dtype and p.grad.isfinite().all() for p in case.shared)
+
+
+def test_no_two_methods_are_the_same():
+    """On conflicting gradients of unlike lengths, seen for three steps, since some methods begin as the mean does."""
+    conflicting = [[3.0, 0.0, 1.0, 0.2], [-2.0, 1.0, 0.2, 0.0], [0.1, -0.5, 1.0, -0.3]]
+    steps = torch.tensor(conflicting, dtype=torch.float64) * torch.tensor([0.7, 1.3, 1.0])[:, None, None]
+    losses = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
+    names = ("Mean", "MGDA", "PCGrad", "GradVac", "CAGrad", "IMTLG", "NashMTL", "FairGrad", "AlignedMTL", "UPGrad")
+    found = {}
+    for name in (*names, "MoCo", "DualProj", "ConFIG", "ConicGrad"):
+        method = getattr(aggregation, name)()
+        for step in steps:
+            direction = method(step, losses=losses)
+        found[name] = direction
+    for name, direction in found.items():
+        same = [other for other in found if other != name and torch.allclose(found[other], direction, rtol=1e-3)]
+        assert not same, (name, same)
 
 
 def normed(kind):
