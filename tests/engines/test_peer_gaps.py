@@ -277,7 +277,17 @@ def test_no_two_methods_are_the_same():
     conflicting = [[3.0, 0.0, 1.0, 0.2], [-2.0, 1.0, 0.2, 0.0], [0.1, -0.5, 1.0, -0.3]]
     steps = torch.tensor(conflicting, dtype=torch.float64) * torch.tensor([0.7, 1.3, 1.0])[:, None, None]
     losses = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
-    names = ("Mean", "MGDA", "PCGrad", "GradVac", "CAGrad", "IMTLG", "NashMTL", "FairGrad", "AlignedMTL", "UPGrad")
+    names = (
+        "Mean",
+        "MGDA",
+        "PCGrad",
+        "GradVac",
+        "CAGrad",
+        "IMTLG",
+        "NashMTL",
+        "AlignedMTL",
+        "UPGrad",
+    )  # FairGrad at 1 is Nash-MTL
     found = {}
     for name in (*names, "MoCo", "DualProj", "ConFIG", "ConicGrad"):
         method = getattr(aggregation, name)()
