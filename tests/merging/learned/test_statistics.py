@@ -55,6 +55,18 @@ def test_fisher_of_a_network_is_the_mean_of_squared_gradients() -> None:
     assert all(parameter.grad is None for parameter in model.parameters()) and model.training
 
 
+def test_a_model_that_looks_at_its_data_has_the_same_fisher_information() -> None:
+    class Looking(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs if inputs.sum().item() > -1e9 else inputs + 1)
+
+    plain, inputs = nn.Linear(3, 2).double(), drawn(5, 7, 3)
+    looking = Looking(3, 2).double()
+    looking.load_state_dict(plain.state_dict())
+    found, wanted = fisher_information(looking, [inputs], chunk=3), fisher_information(plain, [inputs], chunk=3)
+    assert all(torch.allclose(found[name], wanted[name], rtol=1e-12) for name in wanted.tensors)
+
+
 def test_drawn_labels_give_the_same_in_expectation() -> None:
     model, inputs = family().base.trunk.mlp, torch.relu(drawn(0, 30, 12).float())
     exact = fisher_information(model, [inputs])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -25,8 +25,9 @@ def fisher_information(
 ) -> Statistics:
     """Return the mean over samples of ``sum_y p(y|x) (d log p(y|x) / d theta)^2``, for every trainable parameter.
 
-    Gradients are those of single samples, worked out together with :func:`torch.func.vmap`, in evaluation mode. A few
-    hundred samples suffice for merging.
+    Gradients are those of single samples, worked out together with :func:`torch.func.vmap`, or one after the other for
+    models that look at their data and cannot be vectorised, in evaluation mode. A few hundred samples suffice for
+    merging.
 
     Cost: a forward and backward per sample, times the number of classes for ``"expected"``; memory: ``chunk * P``.
 
@@ -96,10 +97,26 @@ def _add(
         output = functional_call(model, values, tuple(lone[: len(args)]), keywords)
         return logits_of(output)[0].log_softmax(dim=-1).gather(0, label[None])[0]
 
-    slopes = vmap(grad(score), in_dims=(None, 0, 0), randomness="different")
     for start in range(0, len(classes), chunk):
         part = slice(start, start + chunk)
-        found = slopes(dict(weights), [inputs[place][part] for place in places], classes[part])
+        found = _slopes(score, dict(weights), [inputs[place][part] for place in places], classes[part])
         for name, slope in found.items():
             share = probabilities[part].reshape(-1, *[1] * (slope.dim() - 1)).to(slope)
             total[name] += (share * slope.square()).sum(dim=0)
+
+
+def _slopes(
+    score: Callable[[dict[str, Tensor], list[Tensor], Tensor], Tensor],
+    weights: dict[str, Tensor],
+    samples: list[Tensor],
+    labels: Tensor,
+) -> dict[str, Tensor]:
+    """Return the slopes of each sample's score ``[samples, ...]``, by weight."""
+    try:
+        return vmap(grad(score), in_dims=(None, 0, 0), randomness="different")(weights, samples, labels)
+    except RuntimeError as error:
+        if "vmap" not in str(error):
+            raise
+    # A model whose forward looks at its data, as by .item(), takes one sample after the other.
+    each = [grad(score)(weights, [one[place] for one in samples], label) for place, label in enumerate(labels)]
+    return {name: torch.stack([slope[name] for slope in each]) for name in weights}
