@@ -142,8 +142,14 @@ def test_the_gramian_that_a_sampler_hears_is_that_of_the_losses_themselves(tmp_p
     expected = accord.gramian([loss for loss in losses.values() if loss is not None], shared)
     if balancing == "fixed":
         made.optimizer.step = lambda factor: None  # it is measured after the step
+    heard: list[Any] = []
+    observe = sampled.sampler.observe
+    sampled.sampler.observe = lambda **news: (heard.append(news), observe(**news))  # type: ignore[method-assign]
     made._step(rows)
-    assert torch.allclose(sampled.sampler.average, expected.double(), rtol=1e-4)  # type: ignore[union-attr]
+    (news,) = heard
+    assert torch.allclose(news["gramian"].double(), expected.double(), rtol=1e-4)
+    lengths = expected.double().diagonal().sqrt()
+    assert torch.allclose(sampled.sampler.average, expected / lengths / lengths[:, None], rtol=1e-4)  # type: ignore[union-attr]
 
 
 class Interrupter(Silent):
