@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +30,24 @@ FINITE = st.sampled_from([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.0078125, 3.0, 1e-40
 
 
 @contextmanager
-def without_library() -> Iterator[None]:
-    """Nothing is compiled."""
-    there, compiled.LIBRARY = compiled.LIBRARY, Path("nowhere")
-    compiled.kernels.cache_clear()
+def with_paths(**paths: Path) -> Iterator[None]:
+    """Other paths of ``SOURCE`` or ``LIBRARY``, with which nothing compiled is found."""
+    before = {name: getattr(compiled, name) for name in paths}
     try:
+        for name, path in paths.items():
+            setattr(compiled, name, path)
+        compiled.kernels.cache_clear()
         assert compiled.kernels() is None
         yield
     finally:
-        compiled.LIBRARY = there
+        for name, path in before.items():
+            setattr(compiled, name, path)
         compiled.kernels.cache_clear()
+
+
+def without_library() -> AbstractContextManager[None]:
+    """Nothing is compiled."""
+    return with_paths(LIBRARY=Path("nowhere"))
 
 
 def merged(method: MergingMethod, base: Tensor | None, models: list[Tensor]) -> Tensor:
@@ -131,28 +139,20 @@ def test_a_tally_counts_what_numpy_counts(numbers: list[float], bounds: list[flo
 
 
 @needs_library
-def test_a_library_of_another_source_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_of_another_source_is_not_used(tmp_path: Path) -> None:
     changed = tmp_path / "kernels.c"
     changed.write_bytes(compiled.SOURCE.read_bytes() + b"\n")
-    monkeypatch.setattr(compiled, "SOURCE", changed)
-    compiled.kernels.cache_clear()
-    try:
+    with with_paths(SOURCE=changed):
         assert compiled.kernels() is None
-    finally:
-        compiled.kernels.cache_clear()
 
 
-def test_a_file_that_is_no_library_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_no_library_is_not_used(tmp_path: Path) -> None:
     broken = tmp_path / "kernels.shared"
     broken.write_bytes(b"no library")
     with pytest.raises(OSError, match="kernels"):
         ctypes.CDLL(str(broken))
-    monkeypatch.setattr(compiled, "LIBRARY", broken)
-    compiled.kernels.cache_clear()
-    try:
+    with with_paths(LIBRARY=broken):
         assert compiled.kernels() is None
-    finally:
-        compiled.kernels.cache_clear()
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

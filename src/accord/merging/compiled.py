@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ LIBRARY = Path(__file__).with_name("kernels.shared")
 MOST = 64  # task vectors that compiled loops elect from
 
 Floats = npt.NDArray[np.float32]
+Tallied = tuple[int, int, int, Floats]
 _pointer, _size, _float = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float
 _word = ctypes.c_uint64
 _Counts = ctypes.c_int64 * 3
@@ -62,22 +63,16 @@ class Kernels:
         """Write bfloat16 numbers at the address ``model`` times ``weight`` to ``out [n]``, or add them to it."""
         self._weigh(model, weight, more, out.data_ptr(), out.numel())
 
-    def tally(self, numbers: Tensor, low: float, high: float, within: Tensor) -> tuple[int, int, int, Floats]:
+    def tally(self, numbers: Tensor, low: float, high: float, within: Tensor) -> Tallied:
         """Return how many of ``numbers [n]`` are above ``high``, equal to it, equal to ``low``; and those between.
 
         All float32; ``within [n]`` is a work buffer.
         """
-        counts = _Counts()
-        kept = self._tally(numbers.data_ptr(), numbers.numel(), low, high, counts, within.data_ptr())
-        return counts[0], counts[1], counts[2], within[:kept].numpy().copy()
+        return _tallied(self._tally, [numbers.data_ptr()], low, high, within)
 
-    def tally_delta(
-        self, model: int, base: Tensor, low: float, high: float, within: Tensor
-    ) -> tuple[int, int, int, Floats]:
+    def tally_delta(self, model: int, base: Tensor, low: float, high: float, within: Tensor) -> Tallied:
         """Return the same of the magnitudes of bfloat16 numbers at the address ``model`` minus ``base [n]``."""
-        counts = _Counts()
-        kept = self._tally_delta(model, base.data_ptr(), base.numel(), low, high, counts, within.data_ptr())
-        return counts[0], counts[1], counts[2], within[:kept].numpy().copy()
+        return _tallied(self._tally_delta, [model, base.data_ptr()], low, high, within)
 
     def drop(
         self, deltas: Tensor, key: int, run: int, before: int, bytes_each: int, limit: int, rest: int, below: bool
@@ -119,6 +114,12 @@ def address(source: Tensor | None, start: int) -> int:
     if not isinstance(source, Tensor) or source.dtype != torch.bfloat16 or source.device.type != "cpu":
         return 0
     return source.data_ptr() + 2 * start if source.is_contiguous() else 0
+
+
+def _tallied(function: Callable[..., int], places: list[int], low: float, high: float, within: Tensor) -> Tallied:
+    counts = _Counts()
+    kept = function(*places, within.numel(), low, high, counts, within.data_ptr())
+    return counts[0], counts[1], counts[2], within[:kept].numpy().copy()
 
 
 def _function(found: ctypes._NamedFuncPointer, *arguments: type[ctypes._SimpleCData]) -> ctypes._NamedFuncPointer:

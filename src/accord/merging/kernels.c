@@ -92,39 +92,33 @@ void accord_weigh(const uint16_t *restrict x, float weight, int more, float *res
         const size_t end = n - line < 32 ? n : line + 32;
         ahead(x + line);
         for (size_t i = line; i < end; i++) {
-            uint32_t bits = (uint32_t)x[i] << 16;
+            const uint32_t word = (uint32_t)x[i] << 16;
             float value;
-            memcpy(&value, &bits, sizeof value);
+            memcpy(&value, &word, sizeof value);
             out[i] = more ? fmaf(weight, value, out[i]) : weight * value;
         }
     }
 }
 
-/* See accord_tally and accord_tally_delta: v is a vector of which the first k numbers count. */
-#define TALLY(v, k)                                                                           \
-    do {                                                                                      \
-        const Mask real = places < (Mask){0} + (int32_t)(k);                                  \
-        above -= ((v) > high) & real;                                                         \
-        for (unsigned left = bits(((v) >= low) & ((v) <= high) & real); left; left &= left - 1) { \
-            const float one = (v)[__builtin_ctz(left)];                                       \
-            counts[1] += one == high;                                                         \
-            counts[2] += one == low;                                                          \
-            within[kept] = one;                                                               \
-            kept += one > low && one < high;                                                  \
-        }                                                                                     \
-    } while (0)
-
-static const Mask places = {0, 1, 2, 3, 4, 5, 6, 7};
-
-/* Count numbers above high, at high and at low into counts[3]; write those between to within and return how many. */
-size_t accord_tally(const float *restrict x, size_t n, float low, float high, int64_t *restrict counts,
-                    float *restrict within) {
+/* See accord_tally and accord_tally_delta, into which it is inlined: of numbers, or of magnitudes of halves - base. */
+static inline __attribute__((always_inline)) size_t tally(const float *restrict numbers, const uint16_t *restrict halves,
+                                                          const float *restrict base, size_t n, float low, float high,
+                                                          int64_t *restrict counts, float *restrict within) {
+    const Mask places = {0, 1, 2, 3, 4, 5, 6, 7};
     size_t kept = 0;
     Mask above = {0}; /* 32 bits: n is below 2^31 */
-#define STEP(i, k)                 \
-    do {                           \
-        Floats v = load(x + i, k); \
-        TALLY(v, k);               \
+#define STEP(i, k)                                                                                    \
+    do {                                                                                              \
+        const Floats v = halves ? magnitude(widened(halves + i, k) - load(base + i, k)) : load(numbers + i, k); \
+        const Mask real = places < (Mask){0} + (int32_t)(k);                                          \
+        above -= (v > high) & real;                                                                   \
+        for (unsigned left = bits((v >= low) & (v <= high) & real); left; left &= left - 1) {         \
+            const float one = v[__builtin_ctz(left)];                                                 \
+            counts[1] += one == high;                                                                 \
+            counts[2] += one == low;                                                                  \
+            within[kept] = one;                                                                       \
+            kept += one > low && one < high;                                                          \
+        }                                                                                             \
     } while (0)
     EACH(n, STEP);
 #undef STEP
@@ -132,26 +126,22 @@ size_t accord_tally(const float *restrict x, size_t n, float low, float high, in
     return kept;
 }
 
+/* Count numbers above high, at high and at low into counts[3]; write those between to within and return how many. */
+size_t accord_tally(const float *x, size_t n, float low, float high, int64_t *counts, float *within) {
+    return tally(x, NULL, NULL, n, low, high, counts, within);
+}
+
 /* The same for the magnitudes of x - base, x in bfloat16. */
-size_t accord_tally_delta(const uint16_t *restrict x, const float *restrict base, size_t n, float low, float high,
-                          int64_t *restrict counts, float *restrict within) {
-    size_t kept = 0;
-    Mask above = {0};
-#define STEP(i, k)                                                      \
-    do {                                                                \
-        Floats v = magnitude(widened(x + i, k) - load(base + i, k));    \
-        TALLY(v, k);                                                    \
-    } while (0)
-    EACH(n, STEP);
-#undef STEP
-    counts[0] += total(above);
-    return kept;
+size_t accord_tally_delta(const uint16_t *x, const float *base, size_t n, float low, float high, int64_t *counts,
+                          float *within) {
+    return tally(NULL, x, base, n, low, high, counts, within);
 }
 
 /* See accord_elect; inlined for each count, so that a column stays in registers where the count is known.
    What does not point along the sign is left out; NaN does not point anywhere, but is left in and so seen. */
-static inline __attribute__((always_inline)) void elect(const float *restrict deltas, size_t count, size_t n, const float *restrict least,
-                                                        const float *restrict weights, float draw, int mean, float *restrict out) {
+static inline __attribute__((always_inline)) void elect(const float *restrict deltas, size_t count, size_t n,
+                                                        const float *restrict least, const float *restrict weights,
+                                                        float draw, int mean, float *restrict out) {
     const Floats zero = {0}, one = zero + 1.0f, tie = zero + draw, tiny = zero + 0x1p-126f;
 #define STEP(i, k)                                                              \
     do {                                                                        \
@@ -175,8 +165,8 @@ static inline __attribute__((always_inline)) void elect(const float *restrict de
 
 /* Elect a sign for each column of deltas[count][n], in which magnitudes below least[count] count as 0; out is the sum,
    or the mean weighted by weights[count], of those that have it. A sum of 0 has the sign draw. */
-void accord_elect(const float *restrict deltas, size_t count, size_t n, const float *restrict least, const float *restrict weights, float draw,
-                  int mean, float *restrict out) {
+void accord_elect(const float *deltas, size_t count, size_t n, const float *least, const float *weights, float draw,
+                  int mean, float *out) {
     switch (count) {
     case 2: elect(deltas, 2, n, least, weights, draw, mean, out); break;
     case 3: elect(deltas, 3, n, least, weights, draw, mean, out); break;
