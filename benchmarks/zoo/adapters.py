@@ -42,7 +42,7 @@ def ways(adapters: Sequence[Adapter], factors: Sequence[Mapping[str, Tensor]]) -
     """Return the ways by name, each with its default scale; plain averages of factors where factors are averaged."""
     one, count = next(iter(adapters[0].modules.values())).rank, len(adapters)
     return {
-        "adapters: sum, exact": (partial(_products, adapters, TaskArithmetic, None), 0.3),
+        "adapters: exact sum": (partial(_products, adapters, TaskArithmetic, None), 0.3),
         "adapters: sum at one's rank": (partial(_products, adapters, TaskArithmetic, one), 0.3),
         "adapters: KnOTS": (partial(_products, adapters, KnOTS, count * one), 1.0),
         "adapters: KnOTS at one's rank": (partial(_products, adapters, KnOTS, one), 1.0),

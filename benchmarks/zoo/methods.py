@@ -61,8 +61,9 @@ SCALED = {
     "TSV-Merge": Scaled(merging.TSVMerge, 1.0),
     "Iso-C": Scaled(merging.IsoC, 1.0),
     "Iso-CTS": Scaled(merging.IsoCTS, 1.0, "common", (0.6, 0.9)),
-    "KnOTS": Scaled(merging.KnOTS, 1.0, "density", (0.1, 0.6), {"trim": "tensor"}),
-    "WUDI, exact": Scaled(merging.WUDI, 1.0, fixed={"solver": "exact"}),
+    "KnOTS": Scaled(merging.KnOTS, 1.0, "density", (0.1, 0.6)),
+    "KnOTS (by tensor)": Scaled(merging.KnOTS, 1.0, "density", (0.1, 0.6), {"trim": "tensor"}),
+    "WUDI (exact)": Scaled(merging.WUDI, 1.0, fixed={"solver": "exact"}),
     "DOGE": Scaled(merging.DOGE, 1.0),
 }
 PER_TASK: dict[str, Callable[[int], MergingMethod]] = {

@@ -9,13 +9,9 @@ from pathlib import Path
 from benchmarks.zoo.fronts import between_three, between_two
 from benchmarks.zoo.lines import LINES, Line, judged, kinds, row, spread
 from benchmarks.zoo.methods import REFERENCE
-
-from accord.reporting.numbers import mean_interval
+from benchmarks.zoo.paired import ENDS, by_method, gaps, interval, verdict
 
 PAGE = LINES.parents[2] / "docs" / "zoo.md"
-ENDS = ("base", "individual", "joint training")
-# Seeds from which an interval is one: with two, a t interval is twelve times as wide as their spread.
-ENOUGH, TOO_FEW = 3, "too few seeds to say"
 
 
 def write(lines: Sequence[Line], page: Path = PAGE) -> None:
@@ -40,9 +36,9 @@ def table(lines: Sequence[Line], kind: str) -> str:
 
     Accuracies are means over the seeds, with a standard deviation for the mean over tasks. *Of individual* is the
     mean over tasks of the accuracy divided by that of the task's own fine-tuning; differences to tuned task arithmetic
-    are paired by seed, with 95 % t intervals where there are several seeds.
+    are paired by seed, with 95 % t intervals where there are enough seeds.
     """
-    found = _by_method([line for line in lines if line["zoo"] == kind and "default" in line])
+    found = by_method(lines, kind)
     own = found["individual"]
     tasks = list(next(iter(own.values()))["default"])
     heads = [
@@ -75,47 +71,6 @@ def table(lines: Sequence[Line], kind: str) -> str:
     return "\n".join([*rows, "", "Per cent of right answers on test rows: means and standard deviations over seeds."])
 
 
-def gaps(found: Mapping[str, Mapping[int, Line]], name: str, reference: str) -> list[float]:
-    """Return a method's mean accuracy less that of another, seed by seed."""
-    own, other = found[name], found.get(reference, {})
-    common = sorted(own.keys() & other.keys())
-    return [
-        statistics.fmean(judged(own[seed]).values()) - statistics.fmean(judged(other[seed]).values()) for seed in common
-    ]
-
-
-def interval(values: Sequence[float]) -> str:
-    """Return a mean difference, with its 95 % t interval over seeds where these are :data:`ENOUGH`."""
-    if not values:
-        return ""
-    mean, half = mean_interval(values)
-    mean = 0.0 if abs(mean) < 0.05 else mean
-    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]" if len(values) >= ENOUGH else f"{mean:+.1f}"
-
-
-def verdict(lines: Sequence[Line], kind: str) -> str:
-    """Return who is better and worse than the average and than tuned task arithmetic, by the intervals over seeds."""
-    found = _by_method([line for line in lines if line["zoo"] == kind and "default" in line])
-    said = []
-    for reference in ("average", REFERENCE):
-        sorted_out: dict[str, list[str]] = {"better": [], "no clear difference": [], "worse": [], TOO_FEW: []}
-        for name in found:
-            differences = gaps(found, name, reference)
-            if name in (*ENDS, reference):
-                continue
-            mean, half = mean_interval(differences)
-            outcome = "better" if mean > half else "worse" if mean < -half else "no clear difference"
-            sorted_out[outcome if len(differences) >= ENOUGH else TOO_FEW].append(name)
-        parts = [
-            f"{outcome}: {', '.join(names) or 'none'}"
-            for outcome, names in sorted_out.items()
-            if names or outcome != TOO_FEW
-        ]
-        title = "plain averaging" if reference == "average" else f"tuned {reference}"
-        said.append(f"- Against {title}: {'; '.join(parts)}.")
-    return "\n".join(said)
-
-
 def negation(lines: Sequence[Line], kind: str) -> str:
     """Return, for each scale, the accuracy on the negated task and on the others: means over tasks and seeds."""
     curves = [line["curve"] for line in lines if line["zoo"] == kind and "curve" in line]
@@ -131,19 +86,12 @@ def _rank(found: Mapping[str, Mapping[int, Line]], name: str) -> float:
     return statistics.fmean(gaps(found, name, REFERENCE) or _means(found[name]))
 
 
-def _by_method(lines: Sequence[Line]) -> dict[str, dict[int, Line]]:
-    found: dict[str, dict[int, Line]] = {}
-    for line in lines:
-        found.setdefault(line["method"], {})[line["seed"]] = line
-    return found
-
-
 def _means(runs: Mapping[int, Line]) -> list[float]:
     return [statistics.fmean(judged(line).values()) for line in runs.values()]
 
 
 def _chosen(runs: Sequence[Line]) -> str:
-    """Return what was chosen in each seed, options apart: ``scale 0.3 0.3 0.2``."""
+    """Return what was chosen in any seed, options apart: ``scale 0.3 0.2`` where two seeds of three chose 0.3."""
     made: dict[str, list[str]] = {}
     for line in runs:
         for key, value in line.get("chosen", {}).items():

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from benchmarks.zoo.fronts import points, worst
 from benchmarks.zoo.lines import Line, judged
-from benchmarks.zoo.page import ENDS, PAGE
+from benchmarks.zoo.methods import REFERENCE
+from benchmarks.zoo.page import PAGE
+from benchmarks.zoo.paired import ENDS, by_method
 from docs.pictures import BLUE, GREY, ORANGE, TEXT, svg
 
 IMAGES = PAGE.parent / "images"
-LEFT, RIGHT, LINE, HEIGHT = 190, 600, 18, 220
+LEFT, RIGHT, TOP, LINE, HEIGHT = 190, 600, 26, 18, 220
 
 
 def draw(lines: Sequence[Line], kind: str, folder: Path = IMAGES) -> None:
@@ -27,26 +29,39 @@ def draw(lines: Sequence[Line], kind: str, folder: Path = IMAGES) -> None:
 
 
 def methods(lines: Sequence[Line], kind: str) -> str:
-    """Return a row per method that all seeds have, best first: its mean over tasks in every seed, and their mean."""
-    found: dict[str, list[float]] = {}
-    for line in lines:
-        if line["zoo"] == kind and "default" in line:
-            found.setdefault(line["method"], []).append(statistics.fmean(judged(line).values()))
+    """Return a row per method that all seeds have, best first: its mean over tasks in every seed, and their mean.
+
+    A line goes down from what tuned task arithmetic reaches.
+    """
+    found = {
+        name: [statistics.fmean(judged(line).values()) for line in runs.values()]
+        for name, runs in by_method(lines, kind).items()
+    }
     found = {name: values for name, values in found.items() if len(values) == len(found["individual"])}
-    low, high = min(map(min, found.values())), max(map(max, found.values()))
+    ticks = _ticks(min(map(min, found.values())), max(map(max, found.values())))
+    bottom = TOP + LINE * len(found)
 
     def across(value: float) -> float:
-        return LEFT + (RIGHT - LEFT) * (value - low) / ((high - low) or 1.0)
+        return LEFT + (RIGHT - LEFT) * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
-    marks, y = [_words(LEFT, 14, "right answers on test rows, mean over tasks, %", "start")], 36
-    for name in sorted(found, key=lambda name: -statistics.fmean(found[name])):
-        colour = GREY if name in ENDS else ORANGE if name in ("average", "task arithmetic") else BLUE
+    marks = [_words(LEFT, 14, "right answers on test rows, mean over tasks, %", "start")]
+    marks += [_down(across(value), bottom, f'stroke-opacity="0.25" stroke="{GREY}"') for value in ticks]
+    if REFERENCE in found:
+        marks.append(_down(across(statistics.fmean(found[REFERENCE])), bottom, f'stroke="{ORANGE}"'))
+    for place, name in enumerate(sorted(found, key=lambda name: -statistics.fmean(found[name]))):
+        y = TOP + LINE * (place + 0.5)
+        colour = GREY if name in ENDS else ORANGE if name in ("average", REFERENCE) else BLUE
         marks.append(_words(LEFT - 12, y + 4, name, "end"))
         marks += [_dot(across(value), y, 2.5, colour, hollow=True) for value in found[name]]
         marks.append(_dot(across(statistics.fmean(found[name])), y, 4.5, colour))
-        y += LINE
-    marks += [_words(across(value), y + 6, f"{value:.0f}", "middle") for value in (low, high)]
-    return svg(RIGHT + 30, y + 16, marks)
+    marks += [_words(across(value), bottom + 16, f"{value}", "middle") for value in ticks]
+    return svg(RIGHT + 30, bottom + 26, marks)
+
+
+def _ticks(low: float, high: float) -> list[int]:
+    """Return round numbers from below to above, four to nine of them for what per cents span."""
+    step = next(step for step in (1, 2, 5, 10, 20) if high - low < 6 * step or step == 20)
+    return list(range(int(low // step) * step, -int(-high // step) * step + step, step))
 
 
 def negation(lines: Sequence[Line], kind: str) -> str:
@@ -92,6 +107,10 @@ def front(lines: Sequence[Line], kind: str) -> str:
 
 def _words(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" fill="{TEXT}" text-anchor="{anchor}">{text}</text>'
+
+
+def _down(x: float, bottom: float, stroke: str) -> str:
+    return f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{bottom}" {stroke}/>'
 
 
 def _dot(x: float, y: float, radius: float, colour: str, *, hollow: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 import zipfile
 from collections import Counter, OrderedDict
@@ -11,7 +12,7 @@ from statistics import fmean
 
 import pytest
 import torch
-from benchmarks.zoo import lora, page, picture
+from benchmarks.zoo import lora, page, paired, picture
 from benchmarks.zoo.adapters import applied, merge_as_adapters, ways
 from benchmarks.zoo.bert import Layer, Top, attend
 from benchmarks.zoo.fronts import between_three
@@ -157,7 +158,7 @@ def test_adapters_are_merged_as_products(adapted: Judge, tmp_path: Path) -> None
     factors = [adapted.zoo.factors[task.name] for task in adapted.tasks]
     opened = [open_adapter(lora.write(own, tmp_path / str(place))) for place, own in enumerate(factors)]
     found = ways(opened, factors)
-    exact = applied(base, found["adapters: sum, exact"][0], 0.7)[0]
+    exact = applied(base, found["adapters: exact sum"][0], 0.7)[0]
     torch.testing.assert_close(exact, TaskArithmetic(scale=0.7)(base, adapted.experts))
     names = (f"base_model.model.trunk.a.lora_{kind}.weight" for kind in "BA")
     b, a = (torch.stack([own[name] for own in factors]).mean(0) for name in names)
@@ -170,7 +171,7 @@ def test_adapters_are_merged_as_products(adapted: Judge, tmp_path: Path) -> None
 def test_a_merged_adapter_says_its_rank_and_what_that_loses(adapted: Judge, tmp_path: Path) -> None:
     records = {record["method"]: record for record in merge_as_adapters(adapted, tmp_path, {"adapters: KnOTS"})}
     assert "adapters: KnOTS" not in records
-    exact, cut = records["adapters: sum, exact"], records["adapters: sum at one's rank"]
+    exact, cut = records["adapters: exact sum"], records["adapters: sum at one's rank"]
     assert (exact["rank"], exact["lost"], cut["rank"]) == (4, 0, 2)
     assert 0 < cut["lost"] < 1
 
@@ -302,15 +303,27 @@ def test_differences_are_paired_by_seed() -> None:
         method: {x["seed"]: x for x in lines if x["method"] == method} for method in ("average", "task arithmetic")
     }
     # Differences 3, 4 and 5: the interval is 4.303 times 1 over the root of 3 wide, on each side.
-    assert page.interval(page.gaps(found, "average", "task arithmetic")) == "+4.0 [+1.5, +6.5]"
+    assert paired.interval(paired.gaps(found, "average", "task arithmetic")) == "+4.0 [+1.5, +6.5]"
     # Two seeds make no interval, and no verdict.
-    assert page.interval([3.0, 4.0]) == "+3.5"
-    assert page.verdict(lines, KIND).splitlines() == [
+    assert paired.interval([3.0, 4.0]) == "+3.5"
+    assert paired.verdict(lines, KIND).splitlines() == [
         "- Against plain averaging: better: none; no clear difference: x; worse: task arithmetic; "
-        "too few seeds to say: y.",
+        "too few seeds to say: y. Corrected for 2 comparisons (Holm), these differences remain: task arithmetic.",
         "- Against tuned task arithmetic: better: average; no clear difference: x; worse: none; "
-        "too few seeds to say: y.",
+        "too few seeds to say: y. Corrected for 2 comparisons (Holm), these differences remain: average.",
     ]
+
+
+def test_many_comparisons_leave_fewer_differences() -> None:
+    lines = [line("average", seed, {"a": 50.0}) for seed in range(3)]
+    lines += [line("x", seed, {"a": 53.0 + seed}) for seed in range(3)]
+    # With two degrees of freedom p is 1 - t / root(2 + t^2), and t the root of 48.
+    assert paired.chance([3.0, 4.0, 5.0]) == pytest.approx(1 - math.sqrt(48 / 50))
+    assert (paired.chance([2.0] * 3), paired.chance([0.0] * 3)) == (0, 1)
+    assert "better: x;" in paired.verdict(lines, KIND) and "remain: x." in paired.verdict(lines, KIND)
+    # Twice 0.0202 is below 0.05, three times it is not.
+    lines += [line(name, seed, {"a": 50.0}) for seed in range(3) for name in ("y", "z")]
+    assert "better: x;" in paired.verdict(lines, KIND) and "remain: none." in paired.verdict(lines, KIND)
 
 
 def test_a_front_of_three_says_two_shares_and_the_worst_task_of_every_seed() -> None:
