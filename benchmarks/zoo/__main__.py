@@ -19,6 +19,7 @@ from benchmarks.zoo import language, lines, page, picture, pictures, sentences
 from benchmarks.zoo.adapters import merge_as_adapters
 from benchmarks.zoo.judge import Judge
 from benchmarks.zoo.negate import negate
+from benchmarks.zoo.pairs import judge_pairs
 from benchmarks.zoo.steer import steer
 from benchmarks.zoo.task import Task
 from benchmarks.zoo.train import Zoo
@@ -35,7 +36,12 @@ def run(kind: str, seeds: list[int], output: Path, work: Path, methods: list[str
         own = KINDS[kind]
         judge = Judge(zoo, tasks, own.BLOCKS, own.STEPS, own.SIZE, own.ONLY)
         folder = work / f"{kind}-{seed}"
-        more = merge_as_adapters(judge, folder, done), negate(judge, done), steer(judge, folder, done)
+        more = (
+            merge_as_adapters(judge, folder, done),
+            negate(judge, done),
+            judge_pairs(judge, done),
+            steer(judge, folder, done),
+        )
         for record in chain(judge.records(done), *more):
             with output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"zoo": kind, "seed": seed, **_rounded(record)}) + "\n")

@@ -10,6 +10,7 @@ from benchmarks.zoo.fronts import between_three, between_two
 from benchmarks.zoo.lines import LINES, Line, judged, kinds, row, spread
 from benchmarks.zoo.methods import REFERENCE
 from benchmarks.zoo.paired import ENDS, by_method, gaps, interval, verdict
+from benchmarks.zoo.pairs import table as pairs
 
 PAGE = LINES.parents[2] / "docs" / "zoo.md"
 
@@ -105,4 +106,5 @@ PARTS = {
     "negation": negation,
     "front": between_two,
     "front of three": between_three,
+    "pairs": pairs,
 }

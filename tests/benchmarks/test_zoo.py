@@ -20,6 +20,7 @@ from benchmarks.zoo.judge import Judge
 from benchmarks.zoo.lines import Line, kinds, read
 from benchmarks.zoo.methods import SCALED, SCALES
 from benchmarks.zoo.negate import negate
+from benchmarks.zoo.pairs import PAIRS, STEPS, judge_pairs, table
 from benchmarks.zoo.sentences import load, probe
 from benchmarks.zoo.task import Task
 from benchmarks.zoo.texts import BROWN, DOMAINS, VADER, first_verb, first_word, texts
@@ -29,7 +30,7 @@ from torch.func import vmap
 from torch.nn import functional
 
 from accord.errors import DataError
-from accord.merging import TaskArithmetic, open_adapter
+from accord.merging import NearSwap, TaskArithmetic, open_adapter
 
 KIND = "tiny"
 
@@ -111,6 +112,32 @@ def test_what_is_done_is_not_done_again(judge: Judge) -> None:
     names = list(judge._jobs())
     left = [record["method"] for record in judge.records(set(names) - {"base", "average"})]
     assert left == ["base", "average"]
+
+
+def test_pairs_are_neighbours_each_task_first_once_and_second_once(judge: Judge) -> None:
+    records = {line["method"]: line["pairs"] for line in judge_pairs(judge, {"pairs: SLERP"})}
+    assert {*records} == {f"pairs: {name}" for name in PAIRS} - {"pairs: SLERP"}
+    assert [list(pair["test"]) for pair in records["pairs: average"]] == [["left", "right"], ["right", "left"]]
+    mean = {key: (judge.experts[0][key] + judge.experts[1][key]) / 2 for key in judge.base}
+    assert records["pairs: average"][0]["test"] == judge.scores(mean)
+    # From right towards left, by as much as suits validation rows.
+    found = {t: judge.scores(NearSwap(t)(judge.experts[1], judge.experts[:1]), "validation") for t in STEPS}
+    best = max(fmean(own.values()) for own in found.values())
+    assert fmean(found[records["pairs: NearSwap"][1]["factor"]].values()) == best
+
+
+def test_a_table_of_pairs_says_both_tasks_and_the_worse() -> None:
+    def pairs(method: str, seed: int, *found: tuple[float, float]) -> Line:
+        own = [{"test": {"a": first, "b": second}} for first, second in found]
+        return {"zoo": KIND, "seed": seed, "method": f"pairs: {method}", "pairs": own}
+
+    lines = [pairs("average", seed, (60.0, 40.0), (50.0, 70.0)) for seed in range(3)]
+    lines += [pairs("x", seed, (60.0, 46.0 + 2 * seed), (52.0, 70.0)) for seed in range(3)]
+    _, _, x, average, *_, last = table(lines, KIND).splitlines()
+    # x is 2, 2.5 and 3 points better: both tasks' means gain a quarter of each number's gain.
+    assert x.startswith("| x | 57.5 ± 0.5 | +2.5 [+1.3, +3.7] | 56.0 ± 0.0 | 59.0 ± 1.0 | 50.0 ± 1.0 |")
+    assert average == "| average | 55.0 ± 0.0 |  | 55.0 ± 0.0 | 55.0 ± 0.0 | 45.0 ± 0.0 |"
+    assert last.endswith("means over 2 pairs, 3 seeds.")
 
 
 @pytest.fixture(scope="module")
