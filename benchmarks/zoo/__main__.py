@@ -40,7 +40,7 @@ def run(kind: str, seeds: list[int], output: Path, work: Path, methods: list[str
             merge_as_adapters(judge, folder, done),
             negate(judge, done),
             judge_pairs(judge, done),
-            steer(judge, folder, done),
+            steer(judge, folder, own.FRONT, done),
         )
         for record in chain(judge.records(done), *more):
             with output.open("a", encoding="utf-8") as file:

@@ -28,6 +28,8 @@ TASKS = ("products", "films", "first word", "first verb")
 PARTS = {"train": 640, "validation": 120, "test": 320}
 RECIPE = Recipe(epochs=3, rate=2e-3, batch=16)
 BLOCKS, STEPS, SIZE = "trunk.layers.*", 40, 8
+# Tasks between which fronts go.
+FRONT = ("films", "first word", "first verb")
 # Methods for products, and what to compare them with.
 ONLY = frozenset(
     {

@@ -22,6 +22,8 @@ BASE, TUNED = Recipe(epochs=6, rate=2e-3, batch=64), Recipe(epochs=4, rate=2e-3,
 BLOCKS = "trunk.layers.*.mlp"
 # Steps of learned methods, rows of every task in each, and the methods that are judged: all.
 STEPS, SIZE, ONLY = 50, 16, ()
+# Tasks between which fronts go.
+FRONT = ("digits", "clothes", "digits turned")
 
 
 def load(_seed: int, fashion: Path = FASHION) -> list[Task]:

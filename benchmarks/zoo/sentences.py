@@ -30,6 +30,8 @@ RECIPE = Recipe(epochs=2, rate=3e-4, batch=16)
 BLOCKS = "trunk.layers.*.mlp"
 # Steps of learned methods, rows of every task in each, and the methods that are judged: all.
 STEPS, SIZE, ONLY = 25, 8, ()
+# Tasks between which fronts go.
+FRONT = ("films", "first word", "first verb")
 
 
 def load(seed: int, folder: Path = FOLDER) -> list[Task]:

@@ -21,14 +21,15 @@ POINTS = {2: 11, 3: 15}
 State = Mapping[str, Tensor]
 
 
-def steer(judge: Judge, work: Path, done: Container[str] = (), groups: Sequence[int] = (2, 3)) -> Iterator[dict]:
-    """Average the first two, and the first three, fine-tunings at evenly spaced preferences.
+def steer(judge: Judge, work: Path, names: Sequence[str], done: Container[str] = ()) -> Iterator[dict]:
+    """Average the fine-tunings of the first two of some tasks, and of the first three, at evenly spaced preferences.
 
     Each point is measured on validation rows, which is what the front and its page show, and then on test rows, which
     is what a record says. The front directories stay in ``work`` for ``accord explore``.
     """
-    for count in groups:
-        tasks, name = judge.tasks[:count], f"front of {count}"
+    of = {task.name: task for task in judge.tasks}
+    for count in POINTS:
+        tasks, name = [of[task] for task in names[:count]], f"front of {count}"
         if name in done:
             continue
         recipe = _recipe(judge.zoo, tasks, work)

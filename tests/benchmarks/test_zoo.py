@@ -22,6 +22,7 @@ from benchmarks.zoo.methods import SCALED, SCALES
 from benchmarks.zoo.negate import negate
 from benchmarks.zoo.pairs import PAIRS, STEPS, judge_pairs, table
 from benchmarks.zoo.sentences import load, probe
+from benchmarks.zoo.steer import steer
 from benchmarks.zoo.task import Task
 from benchmarks.zoo.texts import BROWN, DOMAINS, VADER, first_verb, first_word, texts
 from benchmarks.zoo.train import Recipe, Zoo, accuracy, fine_tune, trunk_of
@@ -124,6 +125,15 @@ def test_pairs_are_neighbours_each_task_first_once_and_second_once(judge: Judge)
     found = {t: judge.scores(NearSwap(t)(judge.experts[1], judge.experts[:1]), "validation") for t in STEPS}
     best = max(fmean(own.values()) for own in found.values())
     assert fmean(found[records["pairs: NearSwap"][1]["factor"]].values()) == best
+
+
+def test_a_front_ends_at_the_fine_tunings(judge: Judge, tmp_path: Path) -> None:
+    (record,) = steer(judge, tmp_path, ("right", "left"), {"front of 3"})
+    ends = [judge.scores(own) for own in judge.experts]
+    for point, own in zip((record["front"][0], record["front"][-1]), ends, strict=True):
+        assert list(point["test"]) == ["right", "left"]
+        assert point["test"] == pytest.approx(own)
+    assert record["front"][0]["preference"] == [0, 1]
 
 
 def test_a_table_of_pairs_says_both_tasks_and_the_worse() -> None:
