@@ -386,6 +386,21 @@ def test_operations_that_mix_samples_are_refused_by_name(layer, message):
         accord.gramian(losses, trunk.parameters(), engine="grouped")
 
 
+ACROSS = {
+    "less the mean of the batch": lambda x: x - x.mean(0),
+    "over the norm of the batch": lambda x: x / x.norm(),
+    "attention between samples": lambda x: nn.functional.scaled_dot_product_attention(x, x, x),
+}
+
+
+@pytest.mark.parametrize("name", ACROSS)
+def test_a_layer_whose_samples_are_also_reached_past_one_another(name):
+    """One gradient carries all tasks to the layer, and each task's own arrives there beside it."""
+    trunk, heads = nn.Linear(4, 5), zoo.Heads(5)
+    features = ACROSS[name](trunk(torch.randn(6, 4)))
+    close_to_loop([head(features[i::3]).sin().sum() for i, head in enumerate(heads.values())], trunk.parameters())
+
+
 def test_samples_of_two_tasks_are_refused_by_name():
     trunk, heads = zoo.mlp_trunk(4, 5), zoo.Heads(5)
     features = trunk(torch.randn(6, 4))

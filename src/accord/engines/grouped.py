@@ -94,7 +94,7 @@ class _Run:
             for task, outputs in arrived.items():
                 self.sweep.send(node, task, outputs)
             if merged is not None:
-                self._descend(node, merged)
+                self._descend(node, merged, alone=not arrived)
         for position in set(range(len(self.problem.shared))) - self.met:
             self._meet(position, {})
         self._multiply()
@@ -126,7 +126,8 @@ class _Run:
             if rows:
                 self.sums.add(group[0], products(rows, self.problem.objectives.active))
 
-    def _descend(self, node: Node, outputs: list[Tensor | None]) -> None:
+    def _descend(self, node: Node, outputs: list[Tensor | None], *, alone: bool) -> None:
+        """Pass on a gradient that carries all tasks; ``alone`` where no task's own arrived at ``node`` beside it."""
         layouts = trace(node, self.layout[node], len(self.samples.task))
         below = self.sweep.below[node]
         wanted = [child is not None and child in self.sweep.uses for child, _ in below]
@@ -141,7 +142,7 @@ class _Run:
         elementwise = kind(node) in ELEMENTWISE
         found = _through(node, outputs) if holds or (owned and elementwise) else ()
         if owned:
-            self._parameters(node, outputs, owned, found if elementwise else ())
+            self._parameters(node, outputs, owned, found if elementwise else (), alone)
         for i in holds:
             child, port = below[i]
             if child is not None:
@@ -155,14 +156,15 @@ class _Run:
             )
 
     def _parameters(
-        self, node: Node, outputs: list[Tensor | None], owned: list[int], raw: Sequence[Tensor | None]
+        self, node: Node, outputs: list[Tensor | None], owned: list[int], raw: Sequence[Tensor | None], alone: bool
     ) -> None:
         """Take the gradients by task of the inputs ``owned`` of ``node`` in the cheapest way known for each."""
         gradient, layout = outputs[0], self.layout[node]
         if gradient is None:
             return
         tasks = self.samples.of(tuple(gradient.shape), layout)
-        rest = [i for i in owned if not self._hold(node, i, gradient, tasks)]
+        # What a task alone sent here, past a mean over the batch say, is part of a weight's gradient too.
+        rest = [i for i in owned if not (alone and self._hold(node, i, gradient, tasks))]
         found = by_task(node, gradient, layout, self.samples, rest, raw) if rest else {}
         for i in rest:
             if i in found:
