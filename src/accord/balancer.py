@@ -75,9 +75,9 @@ class Aggregator(Balancer):
     """Jacobian ``[T, P]`` -> update direction ``[P]``.
 
     Attributes:
-        heads: which loss over all T tasks the other parameters descend, the heads above all: ``"mean"`` (``1/T`` each)
-            or ``"sum"`` (1 each), whichever keeps the method on the same scale for both. A method whose paper descends
-            another loss there is a :class:`HeadWeights` too.
+        heads: which loss over the n tasks of a step the other parameters descend, the heads above all: ``"mean"``
+            (``1/n`` each) or ``"sum"`` (1 each), whichever keeps the method on the same scale for both. A method whose
+            paper descends another loss there is a :class:`HeadWeights` too.
     """
 
     heads: ClassVar[Literal["mean", "sum"]] = "mean"
@@ -101,7 +101,7 @@ class HeadWeights(ABC):
     def head_weights(self, losses: Tensor, *, active: Tensor) -> Tensor:
         """Return weights ``[T]`` on ``losses`` ``[T]``, asked for once per step, after its direction.
 
-        ``1/T`` each is the mean. Entries of inactive tasks are ignored.
+        ``1/n`` each is the mean over the n active tasks. Entries of inactive ones are ignored.
         """
 
 

@@ -150,7 +150,16 @@ def test_one_task_per_micro_batch() -> None:
     rows = torch.from_numpy(rng.standard_normal((2, 5)))
     slow = GCond(accumulate=2)
     assert not slow(rows, active=tensor([True, False])).any()
-    assert slow(rows, active=tensor([False, True])).tolist() == pytest.approx(GCond()(rows).tolist())
+    # Two steps of the mean, of one task each, would move by their sum.
+    assert slow(rows, active=tensor([False, True])).tolist() == pytest.approx((2 * GCond()(rows)).tolist())
+
+
+def test_absent_tasks_leave_it_on_the_scale_of_the_mean() -> None:
+    row = tensor([[3.0, -1.0]], dtype=torch.float64)
+    whole, slow = row.expand(3, 2), GCond(accumulate=3)
+    for active in ([True, True, False], [True, False, False]):
+        assert not slow(whole, active=tensor(active)).any()
+    assert slow(whole, active=tensor([True, True, False])).tolist() == pytest.approx((3 * row[0]).tolist())
 
 
 def test_a_resumed_instance_has_what_was_gathered() -> None:

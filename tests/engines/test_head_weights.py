@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import accord
-from accord.aggregation import DBMTL, ExcessMTL
+from accord.aggregation import DBMTL, ExcessMTL, Mean, PerGroup
 from accord.balancer import HeadWeights
 from accord.errors import AccordError, ConfigurationError
+from accord.registry import build, registered
 
 ENGINES = ["loop", "batched", "gramian"]
 
@@ -68,6 +69,33 @@ def test_an_inactive_task_has_no_say(missing: Tensor | None) -> None:
     assert heads[0].grad is None
     assert heads[1].grad is not None and heads[1].grad.item() == 400.0
     assert aggregator.shown[0][1] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "room, name", [("weighting", "fixed"), *(("aggregation", name) for name in registered("aggregation"))]
+)
+def test_absent_tasks_slow_trunk_and_heads_alike(room: str, name: str) -> None:
+    trunk, heads, losses = parts()
+    accord.backward([None, losses[1], None, None], shared=[trunk], balancer=build(name, rooms=(room,)))
+    assert trunk.grad is not None and heads[1].grad is not None
+    assert trunk.grad.item() / 100.0 == pytest.approx(heads[1].grad.item() / 40.0)
+    assert name == "dbmtl" or trunk.grad.item() == pytest.approx(100.0)
+
+
+def test_absent_tasks_slow_groups_and_heads_alike() -> None:
+    trunk, heads, losses = parts()
+    accord.backward([None, losses[1]], shared={"all": [trunk]}, balancer=PerGroup(Mean(), ["all"]))
+    assert trunk.grad is not None and trunk.grad.item() == pytest.approx(100.0)
+    assert heads[1].grad is not None and heads[1].grad.item() == pytest.approx(40.0)
+
+
+def test_heads_behind_reentrant_checkpoints_descend_the_mean_of_the_tasks_that_are_there() -> None:
+    trunk, heads = zoo.mlp_trunk(), [nn.Linear(5, 1) for _ in range(2)]
+    features = checkpoint(trunk, torch.randn(6, 4, requires_grad=True), use_reentrant=True)
+    losses = [head(features).pow(2).mean() for head in heads]
+    wanted = torch.autograd.grad(losses[1], heads[1].weight, retain_graph=True)[0]
+    accord.backward([None, losses[1]], trunk.parameters(), Mean())
+    torch.testing.assert_close(heads[1].weight.grad, wanted)
 
 
 def test_weights_that_are_not_finite_change_nothing() -> None:

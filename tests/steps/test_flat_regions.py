@@ -36,6 +36,11 @@ def test_one_step_by_hand() -> None:
     assert model.shared.grad.tolist() == pytest.approx([5.5 * 3.6, 5.5 * 4.8])
     # The first head is at 3, halved by the mean; the second one's slope is 1 everywhere.
     assert [p.grad.item() for p in model.own if p.grad is not None] == pytest.approx([1.5, 0.5])
+    # Without the second task the mean is the first.
+    model = Bowl()
+    FlatRegions(rho=1.0).backward(lambda: [model.losses()[0], None], model, [model.shared])
+    assert model.shared.grad is not None and model.shared.grad.tolist() == pytest.approx([3.6, 4.8])
+    assert model.own[0].grad is not None and model.own[0].grad.item() == pytest.approx(3.0)
     # Aggregated apart: MGDA takes the shorter of both gradients, and of both differences.
     model = Bowl()
     FlatRegions(MGDA(), rho=1.0).backward(model.losses, model, [model.shared])

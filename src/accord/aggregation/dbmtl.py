@@ -91,7 +91,7 @@ class DBMTL(JacobianAggregator, HeadWeights):
         return units.mean(dim=0) * (lengths * peaks).max()
 
     def head_weights(self, losses: Tensor, *, active: Tensor) -> Tensor:
-        weights = torch.full_like(losses, 1.0 / len(losses))
+        weights = torch.full_like(losses, 1.0 / max(int(active.sum()), 1))
         if self.logarithm:
             kept = active.nonzero().squeeze(1)
             weights[kept] /= self._divisors(losses[kept], kept)

@@ -29,7 +29,8 @@ class GCond(JacobianAggregator):
 
     With ``accumulate=K`` it acts on every ``K``-th call, on the sums of the gradients since it last did, and the calls
     between return 0: call :func:`accord.backward` for each of ``K`` micro-batches, and the optimiser after the last. A
-    task may be absent from some of them (the paper's stochastic mode has one task per micro-batch)::
+    task may be absent from some of them (the paper's stochastic mode has one task per micro-batch); the direction is
+    then on the scale of the ``K`` calls' means over the tasks they had, added up::
 
         balancer = GCond(accumulate=8)
         for batch in micro_batches:  # eight of them
@@ -113,6 +114,7 @@ class GCond(JacobianAggregator):
             rows, kept = self._gathered(rows, present)
             if not len(rows):
                 return rows.new_zeros(rows.shape[1])
+            return len(rows) * self._conducted(rows, kept, present.tasks)
         return self._conducted(rows, kept, present.tasks)
 
     def _gathered(self, rows: Tensor, present: Present) -> tuple[Tensor, Tensor]:
@@ -120,7 +122,7 @@ class GCond(JacobianAggregator):
         self.sums = remember(self.sums, rows, present.tasks, "GCond")
         if not self.calls.numel():
             self.calls = torch.zeros(present.tasks + 1, dtype=torch.int64, device=rows.device)
-        self.sums[present.kept] += rows
+        self.sums[present.kept] += rows / len(rows)
         self.calls[present.kept] += 1
         self.calls[-1] += 1
         if int(self.calls[-1]) < self.accumulate:

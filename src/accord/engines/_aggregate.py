@@ -36,8 +36,7 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     if not bool(objectives.active.any()):
         zero = torch.zeros(count, dtype=torch.float64)
         return Step(names, objectives.values, zero, None, objectives.active, dict(objectives.skipped))
-    factor = 1.0 if aggregator.heads == "sum" else 1.0 / count
-    engine = _engine(call, aggregator, factor)
+    engine = _engine(call, aggregator)
     hidden = isinstance(engine, Captured)
     common = () if hidden else call.common()
     known = reuses(aggregator, call)
@@ -59,7 +58,7 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     gramian, active, skipped = healthy(measured.total, objectives, ill)
     chosen = active.tolist()
     decision = decide(call, aggregator, found, measured.only(active, gramian), active)
-    factors = _factors(aggregator, objectives.values, active, factor)
+    factors = _factors(aggregator, objectives.values, active)
     roots = objectives.roots([on and part for on, part in zip(chosen, factors, strict=True)])
     gains = _scaled(common, call.team.pull(roots, common, keep=call.retain), 1.0)
     for task in range(count):
@@ -73,7 +72,7 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
     return Step(names, objectives.values, decision.weights, shown, active, skipped, decision.parts)
 
 
-def _engine(call: Call, aggregator: Aggregator | PerGroup, factor: float) -> Engine:
+def _engine(call: Call, aggregator: Aggregator | PerGroup) -> Engine:
     if not (call.graph.hides and call.at is None and isinstance(call.engine, (Auto, Loop))):
         return call.engine
     if isinstance(aggregator, HeadWeights):
@@ -81,13 +80,18 @@ def _engine(call: Call, aggregator: Aggregator | PerGroup, factor: float) -> Eng
             f"{type(aggregator).__name__} decides what the heads descend after the trunk's gradients are known, which "
             "a checkpoint with use_reentrant=True cannot wait for: use use_reentrant=False"
         )
-    return Captured(factor)
+    return Captured(_factor(aggregator, call.objectives.active))
 
 
-def _factors(aggregator: Aggregator | PerGroup, losses: Tensor, active: Tensor, factor: float) -> list[float]:
+def _factor(aggregator: Aggregator | PerGroup, active: Tensor) -> float:
+    # Over the tasks that take part, as in the trunk: a mean over all T would slow the heads alone where some are not.
+    return 1.0 if aggregator.heads == "sum" else 1.0 / max(int(active.sum()), 1)
+
+
+def _factors(aggregator: Aggregator | PerGroup, losses: Tensor, active: Tensor) -> list[float]:
     """Return by task what the parameters outside ``shared`` receive of its loss."""
     if not isinstance(aggregator, HeadWeights):
-        return [factor] * len(losses)
+        return [_factor(aggregator, active)] * len(losses)
     weights = torch.where(active, aggregator.head_weights(losses, active=active).to(active.device), 0.0)
     return check_finite(f"{type(aggregator).__name__}.head_weights", weights).tolist()
 

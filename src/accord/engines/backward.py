@@ -50,7 +50,8 @@ def backward(
     """Accumulate balanced gradients into ``.grad``, as ``loss.backward()`` does for one loss.
 
     Under an aggregator, ``shared`` parameters receive its direction, and all other parameters that the losses reach
-    receive the gradient of the mean loss over all T tasks (or of the sum, see :class:`~accord.balancer.Aggregator`).
+    receive the gradient of the mean loss of the tasks that take part (or of the sum, see
+    :class:`~accord.balancer.Aggregator`).
     Under a weighting, everything receives the gradient of ``balancer.objective``, the weighting's own parameters
     included. Calls accumulate, so micro-batches work as usual; parameters that no loss reaches keep ``.grad`` as it is.
 

@@ -134,7 +134,7 @@ class FlatRegions(nn.Module):
         return self.low(low, losses=losses, active=active) + self.flat(high - low, losses=losses, active=active)
 
     def _heads(self, own: Sequence[Tensor], sharp: list[Gradients], skip: int, losses: Tensor, active: Tensor) -> None:
-        count = 1.0 if self.low.heads == "sum" else 1.0 / len(active)
+        count = 1.0 if self.low.heads == "sum" else 1.0 / max(int(active.sum()), 1)
         factors = torch.full((len(active),), count)
         if isinstance(self.low, HeadWeights):
             factors = self.low.head_weights(losses, active=active)
