@@ -42,8 +42,9 @@ class Processes:
     @property
     def device(self) -> torch.device:
         """Where a few numbers can be exchanged before anything else is known."""
-        accelerator = torch.accelerator.current_accelerator()
-        if accelerator is None or dist.get_backend(self.group) in ("gloo", "mpi", "fake"):
+        # Builds for CUDA name it where there is none, too, unless they are told to look.
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        if accelerator is None or "cpu:" in dist.get_backend_config(self.group):
             return torch.device("cpu")
         return torch.device(accelerator.type, torch.accelerator.current_device_index())
 
