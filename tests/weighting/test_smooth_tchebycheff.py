@@ -46,6 +46,11 @@ def test_absent_tasks_are_no_part_of_it() -> None:
     assert found.tolist() == pytest.approx([*SmoothTchebycheff(preference=[1, 3])(tensor([1.0, 2.0])).tolist(), 0.0])
 
 
+def test_without_its_only_preferred_task_it_rests() -> None:
+    weighting, active = SmoothTchebycheff(preference=[1, 0, 0, 0, 0]), tensor([False, True, True, True, True])
+    assert weighting(torch.arange(1.0, 6.0), active=active).tolist() == [0.0] * 5
+
+
 def test_options_are_checked() -> None:
     wrong = ({"mu": 0.0}, {"mu": math.nan}, {"preference": [0.0, 0.0]}, {"preference": [-1.0]}, {"ideal": [[1.0]]})
     for options in wrong:

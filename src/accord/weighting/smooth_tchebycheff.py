@@ -78,7 +78,8 @@ class SmoothTchebycheff(LearnedWeighting):
         if self.preference.numel():
             check_tasks(len(self.preference), losses, "the preference of SmoothTchebycheff")
             chosen = torch.where(mask, self.preference.to(losses.device), 0.0)
-            values = values * chosen * (mask.sum() / chosen.sum().clamp(min=torch.finfo(chosen.dtype).tiny))
+            # Divided first: the inverse of the least divisor, times the number of tasks, may be no number.
+            values = values * (chosen / chosen.sum().clamp(min=torch.finfo(chosen.dtype).tiny) * mask.sum())
         terms = torch.where(mask, values / self.mu, -math.inf)
         return (self.mu * (torch.logsumexp(terms, dim=0) - mask.sum().log())).to(losses.dtype)
 
