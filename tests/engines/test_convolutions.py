@@ -24,15 +24,19 @@ OWNERS = {
     "uneven": [0, 1, 1, 1, 2, 2],
     "single": [0, 1, 2],
     "some unused": [2, 3, 0, 1, 3, 2, 1, 0],
+    "many in turn": [*range(6), *range(6)],
+    "many mixed": [5, 0, 3, 1, 2, 4, 0, 5, 4, 3, 1, 2],
+    "many single": [4, 0, 5, 3, 2, 1],
 }
 
 
-def losses(layer: nn.Module, x: Tensor, owner: Tensor, ill: int = 3) -> list[Tensor]:
+def losses(layer: nn.Module, x: Tensor, owner: Tensor, ill: int = -1) -> list[Tensor]:
     """Return the tasks' losses; that of ``ill`` is finite and has an infinite derivative."""
     features = layer(x)
-    parts = [features[owner == task] for task in range(3)]
+    parts = [features[owner == task] for task in range(6 if 5 in owner else 3)]
     return [
-        part.tanh().pow(t + 1).mean() + ((part * 0).sqrt().mean() if t == ill else 0.0) for t, part in enumerate(parts)
+        (t + 1) * part.tanh().pow(t % 3 + 1).mean() + ((part * 0).sqrt().mean() if t == ill else 0.0)
+        for t, part in enumerate(parts)
     ]
 
 

@@ -68,7 +68,7 @@ def test_holes_in_the_heap_go_back_to_the_kernel() -> None:
 
 @pytest.mark.parametrize("width", [0, 5, 1024, 2**22])
 def test_rows_do_not_start_at_the_same_place_of_a_page(width: int) -> None:
-    rows = rows_apart(4, width, torch.float32, torch.device("cpu"))
+    rows = rows_apart(4, width, torch.float32, torch.device("cpu"), blank=True)
     assert rows.shape == (4, width)
     assert not rows.any()
     assert width == 0 or rows.stride(0) * 4 % 4096

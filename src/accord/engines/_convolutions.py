@@ -14,8 +14,8 @@ from accord.engines._layers import Product, scaled_rows
 from accord.engines._pages import rows_apart
 from accord.engines._samples import Rows
 
-# Places of the output below which the library's kernels for many groups are slower than patches.
-_FEW = 64
+# Places of the output below which, and tasks above which, kernels for many groups are slower than patches.
+_PLACES, _TASKS = 64, 4
 # Numbers in patches that are formed at a time, so that they stay in the processor's cache.
 _CACHED = 2**18
 
@@ -23,9 +23,9 @@ _CACHED = 2**18
 class Convolution(Product):
     """The weight of a convolution of any dimension, stride, dilation and number of groups, transposed ones included.
 
-    Between samples, and where a task has a single small one, its input is laid out as patches, one row per place of the
-    output; otherwise the gradients are the library's own: of one convolution with T times as many groups, whose
-    channels are those of all tasks, where tasks have equally many samples, and of one per task where they do not.
+    Between samples, and between many tasks of equally many small ones, its input is laid out as patches, one row per
+    place of the output; otherwise the gradients are the library's own: of one convolution with T times as many groups,
+    whose channels are those of all tasks, where tasks have equally many samples, and of one per task where they do not.
 
     Args:
         node: what autograd recorded.
@@ -42,8 +42,8 @@ class Convolution(Product):
         rows, inner = len(gradient) * places, weight.numel() // gradient.shape[1]
         way = cheapest(rows, inner, gradient.shape[1], len(tasks.sizes), by_samples=self.plain, room=room)
         super().__init__(tasks.finer(places) if way == "samples" else tasks, way)
-        few = places < _FEW or gradient.device.type != "cpu"
-        self.patched = self.plain and tasks.even == 1 and few
+        small = tasks.alike and places < _PLACES and len(tasks.sizes) > _TASKS
+        self.patched = self.plain and (small or (tasks.even == 1 and gradient.device.type != "cpu"))
 
     def rows(self) -> Tensor:
         if self.patched:
@@ -55,14 +55,13 @@ class Convolution(Product):
         found = rows_apart(count, self.shape.numel(), inputs.dtype, inputs.device).view(-1, *self.shape)
         pieces = zip(found, self.samples.pieces(inputs), self.samples.pieces(self.gradient), strict=True)
         for out, mine, gradient in pieces:
-            if len(mine):
-                out.copy_(self._weight(mine, gradient))
+            out.copy_(self._weight(mine, gradient)) if len(mine) else out.zero_()
         return found.flatten(1)
 
     def arranged(self, rows: Tensor) -> Tensor:
-        # Patches hold the kernel's places first and the channels last.
-        split = (self.shape[0], *self.shape[2:], self.shape[1])
-        return rows.unflatten(1, split).movedim(-1, 2).flatten(1) if self.patched else rows
+        # By patches the kernel's places come first, then the channels of the input and of the output.
+        split = (*self.shape[2:], self.shape[1], self.shape[0])
+        return rows.unflatten(1, split).movedim((-1, -2), (1, 2)).flatten(1) if self.patched else rows
 
     def descend(self, scale: Tensor) -> Tensor:
         by_sample = scale.view(len(self.gradient), -1)[:, 0]
@@ -70,26 +69,30 @@ class Convolution(Product):
         return self._weight(self.node._saved_input, scaled).reshape(-1)  # pyright: ignore
 
     def sides(self) -> tuple[Tensor, Tensor]:
-        patches, gradient = self._patches(slice(None)), self.gradient.movedim(1, -1)
+        patches, gradient = self._patches(self.node._saved_input), self.gradient.movedim(1, -1)  # pyright: ignore
         return patches.flatten(0, 1), gradient.reshape(-1, gradient.shape[-1])
 
     def _by_patches(self) -> Tensor:
-        gradient = self.gradient.flatten(2)
-        count, outer, places = gradient.shape
+        # [T, N / T, ...], of the gradient [T, places of all its samples, out]
+        read, gradient = self.node._saved_input, self.gradient  # pyright: ignore[reportAttributeAccessIssue]
+        inputs, gradient = (self.samples.abreast(side).transpose(0, 1) for side in (read, gradient.flatten(2)))
+        gradient = gradient.transpose(2, 3).flatten(1, 2)
+        count, places, outer = gradient.shape
         inner = self.shape[1:].numel()
-        found = rows_apart(count, outer * inner, gradient.dtype, gradient.device).view(count, outer, inner)
+        found = rows_apart(count, inner * outer, gradient.dtype, gradient.device).view(count, inner, outer)
         step = max(1, _CACHED // (inner * places))
         for start in range(0, count, step):
             part = slice(start, start + step)
-            torch.bmm(gradient[part], self._patches(part), out=found[part])
+            patches = self._patches(inputs[part].flatten(0, 1)).view(-1, places, inner)
+            torch.bmm(patches.mT, gradient[part], out=found[part])
         return found.flatten(1)
 
-    def _patches(self, part: slice) -> Tensor:
+    def _patches(self, inputs: Tensor) -> Tensor:
         """Return ``[N, places, kernel x in]``, with the channels of a place of the kernel side by side."""
         node = self.node
         padding, stride, dilation = (node._saved_padding, node._saved_stride, node._saved_dilation)  # pyright: ignore
         pads = [pad for size in reversed(padding) for pad in (size, size)]
-        image = functional.pad(node._saved_input[part].movedim(1, -1), (0, 0, *pads))  # pyright: ignore
+        image = functional.pad(inputs.movedim(1, -1), (0, 0, *pads))
         for axis, (size, step, gap) in enumerate(zip(self.shape[2:], stride, dilation, strict=True), start=1):
             image = image.unfold(axis, gap * (size - 1) + 1, step)[..., ::gap]
         # Now [N, places..., in, kernel...].

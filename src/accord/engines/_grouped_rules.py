@@ -29,12 +29,14 @@ def by_task(
         layout: that of its output.
         samples: the batch.
         owned: which of its inputs are parameters.
-        raw: for elementwise operations, what the node returned; empty for others.
+        raw: for elementwise operations, what the node returned, for those in ``APART`` what that did; empty for others.
     """
     name, tasks = kind(node), samples.of(tuple(gradient.shape), layout)
     if name in ELEMENTWISE:
         axis = sample_axis(gradient.shape, layout, len(samples.task))
         return {} if axis is None else _elementwise(node, gradient, axis[0], tasks, owned, raw)
+    if name in APART:
+        return {i: tasks.total(values) for i in owned if (values := raw[i]) is not None}
     rule = _RULES.get(name)
     return {} if rule is None else rule(node, gradient, tasks, owned)
 
@@ -95,20 +97,32 @@ def _rms_norm(node: Node, gradient: Tensor, tasks: Rows, _: Sequence[int]) -> Fo
     return {1: tasks.total(normal.reshape(len(tasks.task), -1, *shape).sum(1).flatten(1)).view(-1, *shape)}
 
 
-def _group_norm(node: Node, gradient: Tensor, tasks: Rows, _: Sequence[int]) -> Found:
-    mean, scale = node._saved_result1, node._saved_result2  # pyright: ignore
-    each = gradient.shape[1] // mean.shape[1]
-    return _channels(node, gradient, mean.repeat_interleave(each, 1), scale.repeat_interleave(each, 1), tasks)
+def _group_norm(node: Node, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    """Return the gradients of what group normalisation read, and by sample ``[N, C]`` those of factor and offset.
+
+    To the library, N samples of C channels are one sample of N C channels here, each with a factor and an offset of its
+    own, whose gradients it then does not add up.
+    """
+    inputs, weight = node._saved_input.contiguous(), node._saved_weight  # pyright: ignore[reportAttributeAccessIssue]
+    count, channels = inputs.shape[:2]
+    inner, weight, offset = torch.ops.aten.native_group_norm_backward(
+        gradient.contiguous(),
+        inputs,
+        node._saved_result1.view(1, -1),  # pyright: ignore[reportAttributeAccessIssue]
+        node._saved_result2.view(1, -1),  # pyright: ignore[reportAttributeAccessIssue]
+        None if weight is None else weight.repeat(count),
+        1,
+        count * channels,
+        node._saved_HxW,  # pyright: ignore[reportAttributeAccessIssue]
+        count * node._saved_group,  # pyright: ignore[reportAttributeAccessIssue]
+        [True, True, True],
+    )
+    return inner.view_as(inputs), weight.view(count, channels), offset.view(count, channels)
 
 
 def _batch_norm(node: Node, gradient: Tensor, tasks: Rows, _: Sequence[int]) -> Found:
     """Of batch normalisation with frozen statistics; the other kind has been refused."""
-    scale = (node._saved_running_var + node._saved_eps).rsqrt()  # pyright: ignore
-    return _channels(node, gradient, node._saved_running_mean, scale, tasks)  # pyright: ignore
-
-
-def _channels(node: Node, gradient: Tensor, mean: Tensor, scale: Tensor, tasks: Rows) -> Found:
-    """Return those of a norm's factor and offset per channel, given its ``mean`` and ``scale`` ``[N or 1, C]``."""
+    mean, scale = node._saved_running_mean, (node._saved_running_var + node._saved_eps).rsqrt()  # pyright: ignore
     plain = gradient.flatten(2).sum(2) if gradient.ndim > 2 else gradient
     crossed = gradient * node._saved_input  # pyright: ignore
     crossed = crossed.flatten(2).sum(2) if gradient.ndim > 2 else crossed
@@ -121,10 +135,12 @@ _RULES: dict[str, Callable[[Node, Tensor, Rows, Sequence[int]], Found]] = {
     "Convolution": _convolution,
     "NativeLayerNorm": _layer_norm,
     "FusedRmsNorm": _rms_norm,
-    "NativeGroupNorm": _group_norm,
     "NativeBatchNorm": _batch_norm,
     "CudnnBatchNorm": _batch_norm,
 }
+
+# Operations whose gradients, of what they read and of parameters by sample, come from one call.
+APART: dict[str, Callable[[Node, Tensor], tuple[Tensor | None, ...]]] = {"NativeGroupNorm": _group_norm}
 
 
 def masked(gradient: Tensor, layout: int, samples: Samples) -> list[Tensor]:

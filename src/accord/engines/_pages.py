@@ -29,24 +29,35 @@ def zeros(rows: int, width: int, dtype: torch.dtype, device: torch.device) -> Te
     A Jacobian is written once and thrown away with the step, so that in ordinary pages of 4 KiB half the time of
     writing it goes to the kernel, which hands them over one by one.
     """
-    size = rows * width * dtype.itemsize
-    if device.type != "cpu" or size < _LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return torch.zeros(rows, width, dtype=dtype, device=device)
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # a kernel built without them; the memory is as good
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=dtype).view(rows, width)
+    return _large(rows, width, dtype, device, torch.zeros)
 
 
-def rows_apart(rows: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return zeros ``[rows, width]`` whose rows do not compete for the same lines of a processor's cache.
+def rows_apart(rows: int, width: int, dtype: torch.dtype, device: torch.device, *, blank: bool = False) -> Tensor:
+    """Return memory ``[rows, width]`` whose rows do not compete for the same lines of a processor's cache.
 
     A cache keeps what lies a power of two apart in the same few places: 12 or 16 of them, fewer than there are tasks.
     Inner products of rows of a power of two, as the weights of most layers are, take twice as long then. So such rows
     are followed by a gap, and the result is not contiguous; it can be viewed by row all the same.
+
+    Args:
+        rows: how many.
+        width: numbers in each.
+        dtype: of the numbers.
+        device: where they are.
+        blank: whether they are 0; anything otherwise, for what is written whole.
     """
     gap = _GAP if device.type == "cpu" and rows > 1 and width and width * dtype.itemsize % _PAGE == 0 else 0
-    return zeros(rows, width + gap, dtype, device)[:, :width]
+    return _large(rows, width + gap, dtype, device, torch.zeros if blank else torch.empty)[:, :width]
+
+
+def _large(rows: int, width: int, dtype: torch.dtype, device: torch.device, small: Callable[..., Tensor]) -> Tensor:
+    size = rows * width * dtype.itemsize
+    if device.type != "cpu" or size < _LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return small(rows, width, dtype=dtype, device=device)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel built without them; the memory is as good
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=dtype).view(rows, width)
 
 
 def stack_apart(rows: Sequence[Tensor]) -> Tensor:

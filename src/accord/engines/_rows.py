@@ -88,7 +88,8 @@ def empty_rows(count: int, parameters: Sequence[Tensor], *, inner: bool = False)
     for parameter in parameters[1:]:
         dtype = torch.promote_types(dtype, parameter.dtype)
     width = sum(parameter.numel() for parameter in parameters)
-    return (rows_apart if inner else zeros)(count, width, dtype, parameters[0].device)
+    device = parameters[0].device
+    return rows_apart(count, width, dtype, device, blank=True) if inner else zeros(count, width, dtype, device)
 
 
 def combine(weights: Tensor, rows: Tensor) -> Tensor:

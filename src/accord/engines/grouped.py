@@ -14,7 +14,7 @@ from accord.engines._convolutions import differentiate
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Derivatives, Engine, Problem
 from accord.engines._graph import leaf_of
-from accord.engines._grouped_rules import by_task, masked
+from accord.engines._grouped_rules import APART, by_task, masked
 from accord.engines._layer_rules import layer_of
 from accord.engines._layered import Block, LayeredRows
 from accord.engines._layout import ELEMENTWISE, kind, trace
@@ -139,10 +139,10 @@ class _Run:
             self._place(child, layouts[0] or 1)
             self.sweep.send(node, _ALL, outputs)
             return
-        elementwise = kind(node) in ELEMENTWISE
-        found = _through(node, outputs) if holds or (owned and elementwise) else ()
+        first = bool(owned) and (kind(node) in ELEMENTWISE or kind(node) in APART)
+        found = _through(node, outputs, apart=bool(owned)) if holds or first else ()
         if owned:
-            self._parameters(node, outputs, owned, found if elementwise else (), alone)
+            self._parameters(node, outputs, owned, found if first else (), alone)
         for i in holds:
             child, port = below[i]
             if child is not None:
@@ -211,9 +211,14 @@ class _Run:
                 self.sweep.add(child, port, task, part)  # pyright: ignore[reportArgumentType]
 
 
-def _through(node: Node, outputs: list[Tensor | None]) -> Sequence[Tensor | None]:
-    """Return the gradients of what a node read; of a weight beside it, calling the node would form its own in vain."""
+def _through(node: Node, outputs: list[Tensor | None], apart: bool) -> Sequence[Tensor | None]:
+    """Return the gradients of what a node read; of a weight beside it, calling the node would form its own in vain.
+
+    With ``apart``, those of the parameters of a node in ``APART`` are as its entry there says.
+    """
     gradient, name = outputs[0], node.name()
+    if gradient is not None and apart and kind(node) in APART:
+        return APART[kind(node)](node, gradient)
     if gradient is not None and name in ("AddmmBackward0", "MmBackward0"):
         through = gradient @ node._saved_mat2.T  # pyright: ignore[reportAttributeAccessIssue]
         return [None, through, None] if name == "AddmmBackward0" else [through, None]
