@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -93,6 +94,21 @@ def test_it_resumes_in_the_middle() -> None:
         for weighting in (first, second):
             weighting.end_epoch(validation=row)
         assert torch.equal(first(row), second(row))
+
+
+def test_it_goes_back_to_an_earlier_state() -> None:
+    weighting, rows = CoBa(warmup=2, history=5), np.random.default_rng(1).uniform(1, 2, (6, 3))
+    states, weights = [], []
+    for row in rows:
+        states.append(copy.deepcopy(weighting.state_dict()))
+        weighting.observe(torch.from_numpy(row))
+        weights.append(weighting(torch.ones(3)))
+    for place in (3, 5, 0):
+        weighting.load_state_dict(states[place])
+        weighting.observe(torch.from_numpy(rows[place]))
+        assert torch.equal(weighting(torch.ones(3)), weights[place])
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        weighting.load_state_dict({**states[3], "first": torch.ones(2)})
 
 
 def test_options_are_checked() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from accord.balancer import DirectWeighting
 from accord.errors import ConfigurationError
@@ -68,6 +69,7 @@ class CoBa(DirectWeighting):
         self.warmup = warmup
         self.history = history
         self.tau = tau
+        self.register_load_state_dict_pre_hook(_take_lengths)
         self.register_buffer("first", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("ratios", torch.zeros(0, 0, dtype=torch.float64))
         self.register_buffer("slopes", torch.zeros(0, 0, dtype=torch.float64))
@@ -124,6 +126,14 @@ class CoBa(DirectWeighting):
 
     def extra_repr(self) -> str:
         return f"warmup={self.warmup}, history={self.history}, tau={self.tau}"
+
+
+def _take_lengths(module: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """Let what grows with the observations have the length it has in the state, before or behind where it is now."""
+    for name in ("ratios", "slopes", "worst"):
+        saved = state_dict.get(prefix + name)
+        if isinstance(saved, Tensor):
+            setattr(module, name, torch.zeros_like(saved, device=getattr(module, name).device))
 
 
 def _relative(slopes: Tensor, count: int) -> Tensor:
