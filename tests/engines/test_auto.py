@@ -200,3 +200,13 @@ def test_memory_for_rows_is_zero_writable_and_outlives_its_views(dtype, width):
     del whole
     assert (part == 1).all()
     assert not zeros(3, width, dtype, torch.device("cpu")).any()
+
+
+def test_measuring_copes_with_sparse_gradients_in_a_head():
+    table, trunk = nn.Embedding(9, 3, sparse=True), nn.Linear(4, 3)
+    features = trunk(torch.randn(2, 4))
+    losses = [features.square().mean(), (features + table(torch.tensor([1, 5]))).square().mean()]
+    auto = Auto(measure=True)
+    accord.backward(losses, trunk.parameters(), UPGrad(), engine=auto)
+    assert table.weight.grad is not None and table.weight.grad.is_sparse
+    assert {engine.name for engine in auto.chosen.values()} == {"gramian"}

@@ -407,6 +407,28 @@ def test_sparse_gradients():
     torch.testing.assert_close(table.weight.grad.to_dense(), found.to_dense())
 
 
+def test_complex_parameters():
+    weight = nn.Parameter(torch.tensor([1 + 2j, 3 - 1j]))
+
+    def losses():
+        return [weight.abs().sum(), weight.real.square().sum()]
+
+    for engine in [*EXACT, "representation", "grouped", "sketch", "auto"]:
+        with pytest.raises(ConfigurationError, match=r"shape \[2\] is complex.*view_as_complex"):
+            accord.backward(losses(), [weight], balancers.Mean(), engine=engine)
+        assert weight.grad is None
+    with pytest.raises(ConfigurationError, match="is complex"):
+        accord.jacobian(losses(), [weight])
+    (wanted,) = torch.autograd.grad(sum(losses()) / 2, weight)
+    accord.backward(losses(), [weight], balancers.Equal())  # a weighting compares nothing
+    torch.testing.assert_close(weight.grad, wanted)
+    scale = nn.Parameter(torch.ones(2))  # and a task parameter may be complex
+    weight.grad = None
+    features = weight * scale
+    accord.backward([features.abs().sum(), features.real.square().sum()], [scale], balancers.Mean())
+    torch.testing.assert_close(weight.grad, wanted)
+
+
 def test_batch_norm_statistics_move_once():
     trunk, heads = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5)), zoo.Heads(5)
     losses = heads.losses(trunk(torch.randn(6, 4)))
@@ -504,6 +526,15 @@ def test_representation_is_the_gramian_at_the_features():
     losses = heads.losses(features)
     found = accord.gramian(losses, trunk.parameters(), engine="representation")
     torch.testing.assert_close(found, accord.gramian(losses, [features]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_complex_representation_is_real_and_imaginary_parts():
+    trunk, heads = nn.Linear(4, 6), [torch.randn(3, 1, dtype=torch.complex64).requires_grad_() for _ in range(2)]
+    parts = trunk(torch.randn(7, 4)).view(7, 3, 2)
+    features = torch.view_as_complex(parts)
+    losses = [(features @ head).abs().square().mean() for head in heads]
+    found = accord.gramian(losses, trunk.parameters(), engine="representation")
+    torch.testing.assert_close(found, accord.gramian(losses, [parts]), rtol=1e-5, atol=1e-6)
 
 
 def test_embedding_rule_reads_only_looked_up_rows():

@@ -27,6 +27,9 @@ class Problem:
         keep: leave the graph usable afterwards.
         groups: positions in ``shared`` by group, where the Gramian is wanted for each group by itself.
         rows: whether the Jacobian itself may be asked for.
+
+    Raises:
+        ConfigurationError: a shared tensor is complex.
     """
 
     objectives: Objectives
@@ -36,6 +39,15 @@ class Problem:
     keep: bool
     groups: tuple[tuple[int, ...], ...] = ()
     rows: bool = True
+
+    def __post_init__(self) -> None:
+        for tensor in self.shared:
+            if tensor.is_complex():
+                raise ConfigurationError(
+                    f"a shared tensor of shape {list(tensor.shape)} is complex ({tensor.dtype}), and gradients are "
+                    "compared as real numbers: keep it as torch.view_as_real(tensor), a parameter of twice the size, "
+                    "and say torch.view_as_complex(parameter) in the forward"
+                )
 
 
 class Derivatives(ABC):

@@ -70,7 +70,10 @@ def linear_heads(problem: Problem) -> LinearHeads | None:
         return None
     if any(graph.holder(tensor) not in (COMMON, None) for tensor in problem.shared):
         return None  # a head uses a shared parameter by itself
-    rows, width = (int(size) for size in edges[0].node._input_metadata[edges[0].output_nr].shape)
+    representation = edges[0].node._input_metadata[edges[0].output_nr]
+    if representation.dtype.is_complex:
+        return None
+    rows, width = (int(size) for size in representation.shape)
     total = sum(int(layer._input_metadata[0].shape[1]) for layer in layers)
     if total**2 * (rows + width) > len(layers) ** 2 * rows * width:
         return None

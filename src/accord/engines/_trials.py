@@ -65,9 +65,15 @@ def _near(found: Sequence[Tensor | None], wanted: Sequence[Tensor | None]) -> bo
     for a, b in zip(found, wanted, strict=True):
         if (a is None) != (b is None):
             return False
-        if a is not None and b is not None and not torch.allclose(a.float(), b.float(), _ALIKE, 1e-6, equal_nan=True):
+        if a is not None and b is not None and not _same(a, b):
             return False
     return True
+
+
+def _same(found: Tensor, wanted: Tensor) -> bool:
+    a, b = (one.to_dense() if one.is_sparse else one for one in (found, wanted))
+    a, b = (torch.view_as_real(one) if one.is_complex() else one for one in (a, b))
+    return torch.allclose(a.float(), b.float(), _ALIKE, 1e-6, equal_nan=True)
 
 
 class Timed(Derivatives):

@@ -77,6 +77,7 @@ def dense(gradient: Tensor) -> Tensor:
     if gradient.is_sparse:
         raise ConfigurationError(
             f"a shared parameter of shape {list(gradient.shape)} has sparse gradients, and one dense row per task "
-            "would be made of them: use sparse=False in this embedding, or leave it out of shared"
+            "would be made of them: use sparse=False in this embedding, leave it out of shared, or, where the Gramian "
+            'suffices, pass engine="gramian"'
         )
     return gradient

@@ -54,4 +54,6 @@ class Representation(Engine):
 def _rows(cotangents: list[Tensor | None]) -> Tensor:
     like = next(gradient for gradient in cotangents if gradient is not None)
     whole = [torch.zeros_like(like) if gradient is None else gradient for gradient in cotangents]
-    return stack_apart([gradient.reshape(-1) for gradient in whole])
+    # Of a complex representation, the inner products of real and imaginary parts.
+    real = [torch.view_as_real(gradient) if gradient.is_complex() else gradient for gradient in whole]
+    return stack_apart([gradient.reshape(-1) for gradient in real])
