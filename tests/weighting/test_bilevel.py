@@ -221,6 +221,24 @@ def test_memory_resumes_and_an_absent_task_stays_as_it_is(make: Callable[[], Loo
     assert torch.equal(first(toy.train()), second(toy.train()))
 
 
+def test_forum_keeps_the_multiplier_of_a_validation_loss_that_is_absent() -> None:
+    toy, weighting = Toy(4), FORUM()
+
+    def partly() -> list[Tensor | None]:
+        one, _, three = toy.held_out()
+        return [one, None, three]
+
+    weighting.update(toy.parameters, train=toy.train, validation=toy.held_out, step=STEP)
+    weighting.multipliers[:] = tensor([0.2, 0.5, 0.3])
+    weighting.update(toy.parameters, train=toy.train, validation=partly, step=STEP)
+    assert weighting.multipliers[1] == 0.5
+    one, _, three = weighting.multipliers.tolist()
+    assert [one, three] != [0.2, 0.3]
+    # The two that are there have moved towards shares of 1 together.
+    assert one + three == pytest.approx(0.5 + 2**-0.75 * (1 - 0.5))
+    assert weighting.levels[0, 1] == 0 and weighting(ONES).sum() == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("make", METHODS)
 @pytest.mark.parametrize("scale", [1e-20, 1e20])
 def test_losses_of_any_size_leave_finite_weights(make: Callable[[], LooksAhead], scale: float) -> None:

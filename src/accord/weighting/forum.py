@@ -143,11 +143,10 @@ class FORUM(DirectWeighting, LooksAhead):
         stacked = torch.cat([upper[known] / upper[known].norm(dim=1, keepdim=True), lower[None].to(upper)]).double()
         gramian = (stacked @ stacked.T).cpu().numpy()
         gramian[-1, -1] += square
-        found = torch.zeros_like(lengths)
-        found[known] = torch.from_numpy(guarded_weights(gramian, self.phi))[:-1]
         rate = float(self.updates.max() + 1) ** -0.75
-        self.multipliers += rate * (found.to(self.multipliers) - self.multipliers)
         shares = self.multipliers.cpu()[known]
+        shares += rate * (torch.from_numpy(guarded_weights(gramian, self.phi))[:-1] - shares)
+        self.multipliers[known.to(self.multipliers.device)] = shares.to(self.multipliers)  # the others wait
         along = torch.from_numpy(gramian[-1, :-1])
         guard = (
             max(self.phi * float(shares.sum()) - float(shares @ along) / gramian[-1, -1], 0.0)
