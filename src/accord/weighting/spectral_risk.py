@@ -34,9 +34,10 @@ class SpectralRisk(DirectWeighting):
         penalty: ``"chi2"``, ``D = T |q - 1/T|^2``, or ``"kl"``, ``D = sum_i q_i log(T q_i)``.
 
     Source: Mehta et al., Distributionally Robust Optimization with Bias and Variance Reduction, 2024 (spectra and their
-    levels; no shift is the default of the authors' code). Their code gives the first of two equal losses more weight
-    than the second where there is no shift. Their optimiser for steps that see
-    only some of the losses is the aggregator :class:`~accord.aggregation.Prospect`.
+    levels; no shift is the default of the authors' code). The divergences are the paper's; a shift of 1 in their code
+    is one of 1/2 here under ``"chi2"``, and of T under ``"kl"``. Their code gives the first of two equal losses more
+    weight than the second where there is no shift. Their optimiser for steps that see only some of the losses is the
+    aggregator :class:`~accord.aggregation.Prospect`.
     """
 
     method: ClassVar[Method] = Method(
