@@ -30,9 +30,9 @@ class Krum(StatelessGramianAggregator):
         selected: ``m``, how many are averaged (multi-Krum), 1 or more.
 
     Source: Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent, 2017 (``m = 1``).
-    With fewer tasks than the guarantee asks for, as when some are absent from a step, at least one neighbour is
-    compared with, and all there are may be selected. Ties, as between two, go to the first task. Distances
-    within rounding of the gradients' lengths count as 0.
+    Distances are squared, as in the paper; a peer adds plain ones up. With fewer tasks than the guarantee asks for, as
+    when some are absent from a step, at least one neighbour is compared with, and all there are may be selected. Ties,
+    as between two, go to the first task. Distances within rounding of the gradients' lengths count as 0.
     """
 
     method: ClassVar[Method] = Method(

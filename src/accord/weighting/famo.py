@@ -41,8 +41,9 @@ class FAMO(DirectWeighting):
         learn_from: ``"training"`` or ``"validation"`` losses (as MFTCoder does: Liu et al., 2024).
 
     Source: Liu et al., FAMO: Fast Adaptive Multitask Optimization, 2023 (learning rate 0.025; decay 0.01 and Adam, as
-    in the authors' code; the paper writes plain descent). Their code adds 1e-8 to every loss and clips the gradient at
-    norm 1; neither is part of the method, and without them it does not depend on the losses' common scale.
+    in the authors' code, whose scripts set the decay to 0.001 on three data sets of four; the paper writes plain
+    descent). Their code adds 1e-8 to every loss and clips the gradient at norm 1; neither is part of the method, and
+    without them it does not depend on the losses' common scale.
     """
 
     method: ClassVar[Method] = Method(
