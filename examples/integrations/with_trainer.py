@@ -40,7 +40,8 @@ class BalancedTrainer(transformers.Trainer):
         inner = self.accelerator.unwrap_model(model)
         # In place of self.accelerator.backward(loss); the scaler is there under fp16=True only.
         accord.backward(losses, list(inner.model.trunk.parameters()), inner.balancer, scaler=self.accelerator.scaler)
-        return torch.stack(list(losses.values())).mean().detach()
+        # Divided as the Trainer's own method does, which adds up what it logs over micro-batches.
+        return torch.stack(list(losses.values())).mean().detach() / self.current_gradient_accumulation_steps
 
 
 def main() -> None:
