@@ -30,3 +30,27 @@ def test_selections_add_up(engine: str, dense: str | None) -> None:
     found = accord.gramian(losses, list(trunk.parameters()), engine=chosen)
     wanted = accord.gramian(losses, list(trunk.parameters()), engine="loop")
     assert torch.allclose(found, wanted, rtol=1e-5, atol=0)
+
+
+class SineAndCosine(torch.autograd.Function):
+    """Of two results, which expects a gradient of each, as functions do that say nothing else."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x)
+        return x.sin(), x.cos()
+
+    @staticmethod
+    def backward(ctx, sine: Tensor, cosine: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return torch.mul(sine, x.cos()) - torch.mul(cosine, x.sin())
+
+
+@pytest.mark.parametrize("engine", ["gramian", "sketch"])
+def test_functions_of_peoples_own_receive_zeros_for_what_a_task_leaves_out(engine: str) -> None:
+    torch.manual_seed(0)
+    trunk, heads = nn.Linear(4, 3), [nn.Linear(3, 1), nn.Linear(3, 1)]
+    both = SineAndCosine.apply(trunk(torch.randn(8, 4)))
+    losses = [head(one).pow(2).mean() for head, one in zip(heads, both, strict=True)]
+    wanted = accord.gramian(losses, list(trunk.parameters()), engine="loop")
+    assert torch.allclose(accord.gramian(losses, list(trunk.parameters()), engine=engine), wanted, rtol=1e-5, atol=0)

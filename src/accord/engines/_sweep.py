@@ -88,11 +88,11 @@ class Sweep:
         child, port = self.below[node][0]
         if child not in self.uses:
             return
-        meta, place = child._input_metadata[port], (child, task, port)
+        place = (child, task, port)
         held = self._held[child].setdefault(task, [None] * len(child._input_metadata))
         whole = held[port]
         if whole is None:
-            whole = torch.zeros(tuple(meta.shape), dtype=meta.dtype, device=meta.device)
+            whole = _zeros(child, port)
         elif place not in self._gathered:
             whole = whole.clone()
         self._gathered.add(place)
@@ -103,10 +103,18 @@ class Sweep:
 
 def call(node: Node, outputs: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
     """Return the gradients of a node's inputs, not yet in their shapes, given those of its outputs."""
-    function = node.apply if isinstance(node, torch.autograd.function.BackwardCFunction) else node
+    function = node
+    if isinstance(node, torch.autograd.function.BackwardCFunction):
+        # Here, too, the scheduler would see to it: functions of people's own expect zeros where no gradient arrives.
+        function, outputs = node.apply, [_zeros(node, i) if one is None else one for i, one in enumerate(outputs)]
     with torch.no_grad():
         found = function(*outputs)  # pyright: ignore[reportCallIssue]
     return found if isinstance(found, tuple) else (found,)
+
+
+def _zeros(node: Node, port: int) -> Tensor:
+    meta = node._input_metadata[port]
+    return torch.zeros(tuple(meta.shape), dtype=meta.dtype, device=meta.device)
 
 
 def positions(problem: Problem) -> dict[Node, list[tuple[int, int]]]:
