@@ -42,9 +42,16 @@ def test_absent_tasks_keep_what_they_have() -> None:
     before = aggregator.squares.clone()
     aggregator(torch.ones(3, 2), active=tensor([True, False, True]))
     assert torch.equal(aggregator.squares[1], before[1]) and not torch.equal(aggregator.squares[0], before[0])
-    # Both others gained alike.
-    gap = aggregator.logits[0] - aggregator.logits[1]
-    assert float(gap) == pytest.approx(0.5 / math.sqrt(2))
+    # The others have gained alike, which is nothing between them, and nothing at the cost of who is not there.
+    assert torch.softmax(aggregator.logits, dim=0).tolist() == pytest.approx([1 / 3] * 3)
+    for _ in range(50):
+        aggregator(
+            torch.tensor([[1.0, 2.0], [0.0, 0.0], [0.1, 0.3]])
+            * torch.rand(3, 1, generator=torch.Generator().manual_seed(0)),
+            active=tensor([True, False, True]),
+        )
+    weights = aggregator.head_weights(torch.ones(3), active=torch.ones(3, dtype=torch.bool))
+    assert weights[1].item() == pytest.approx(1 / 3) and weights[0].item() != pytest.approx(1 / 3, abs=1e-3)
 
 
 def test_a_task_without_gradient_at_first() -> None:

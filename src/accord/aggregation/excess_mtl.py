@@ -72,9 +72,11 @@ class ExcessMTL(JacobianAggregator, HeadWeights):
         first = self.initial[kept] == 0
         relative = torch.where(first, torch.zeros_like(excess), excess / self.initial[kept].clamp(min=1e-300))
         self.initial[kept] = torch.where(first, excess, self.initial[kept])
-        self.logits[kept] += self.eta * relative
-        self.logits -= self.logits.max()  # only differences count
-        return torch.softmax(self.logits[kept], dim=0).to(rows) @ rows
+        before = self.logits[kept]
+        after = before + self.eta * relative
+        # What the tasks hold together stays, or absent ones would lose weight by being absent.
+        self.logits[kept] = after + (before.logsumexp(dim=0) - after.logsumexp(dim=0))
+        return torch.softmax(after, dim=0).to(rows) @ rows
 
     def head_weights(self, losses: Tensor, *, active: Tensor) -> Tensor:
         kept = active.to(self.logits.device)
