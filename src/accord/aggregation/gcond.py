@@ -37,7 +37,7 @@ class GCond(JacobianAggregator):
             accord.backward([loss / 8 for loss in losses(batch)], shared=params, balancer=balancer)
         optimiser.step()
 
-    Under ``accord fit`` every step is one batch, and 1 is right.
+    Calls without any task are not counted. Under ``accord fit`` every step is one batch, and 1 is right.
 
     Shapes: Jacobian ``[T, P]`` -> ``[P]``. Cost O(T^2 P) on the calls that act. State: the previous gradients'
     directions ``[T, P]``, running lengths, and the sums ``[T, P]`` if it accumulates.

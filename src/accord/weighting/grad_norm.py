@@ -36,10 +36,10 @@ class GradNorm(DirectWeighting):
 
     Source: Chen et al., GradNorm, 2018 (alpha 1.5, its value for NYUv2; learning rate 0.025). The paper does not name
     the weights' optimiser; Adam is used, so that a step does not depend on the gradients' scale. Initial losses are
-    those of the first step a task takes part in. Weights stay above 0.001. Known defects of other implementations, none
-    of which is here: balancing at the first shared parameter (an embedding table) instead of the last; weights that
-    live in no checkpoint; initial losses taken again at every start; a first step that fails. Losses are expected to be
-    positive, and a negative one raises.
+    those of the first step a task takes part in. Weights are held above 0.001, before they are renormalised. Known
+    defects of other implementations, none of which is here: balancing at the first shared parameter (an embedding
+    table) instead of the last; weights that live in no checkpoint; initial losses taken again at every start; a first
+    step that fails. Losses are expected to be positive, and a negative one raises.
     """
 
     method: ClassVar[Method] = Method(
