@@ -11,7 +11,6 @@ from torch import Tensor
 from accord.errors import DataError
 from accord.merging.checkpoint import Checkpoint
 from accord.merging.shards import Shard
-from accord.merging.writing import write_whole
 
 # The terms of the model that leads go with it.
 TERMS = ("LICENSE", "LICENCE", "NOTICE", "COPYING")
@@ -23,7 +22,7 @@ READ_BY_ALL = ("config.json", "generation_config.json", "tokenizer.json", "token
 
 
 def check_companions(source: Mapping[str, Tensor], instead: Collection[str] = ()) -> None:
-    """Refuse files that :func:`copy_companions` would copy as they are and that cannot be what they are called.
+    """Refuse files that :func:`gather_companions` would take as they are and that cannot be what they are called.
 
     Args:
         source: the checkpoint whose they are.
@@ -49,22 +48,23 @@ def _check_json(path: Path) -> None:
         raise DataError(f"{path} is no JSON ({error}), and would be the result's: download it again") from error
 
 
-def copy_companions(
-    source: Mapping[str, Tensor], out: Path, shards: Sequence[Shard], instead: Mapping[str, bytes | None] | None = None
-) -> None:
-    """Copy them from the folder of ``source``, if it has one; the configuration tells the result's dtype.
+def gather_companions(
+    source: Mapping[str, Tensor], shards: Sequence[Shard], instead: Mapping[str, bytes | None] | None = None
+) -> dict[str, bytes]:
+    """Return a result's small files, those of ``source`` where its folder has any; the configuration tells the dtype.
 
     Args:
         source: the checkpoint whose they are.
-        out: the folder of the result.
-        shards: its files.
-        instead: files to write in place of the copies, or besides; ``None`` leaves a file out.
+        shards: the files of the result.
+        instead: files in place of those, or besides; ``None`` leaves a file out.
     """
     found = source.folder if isinstance(source, Checkpoint) else None
     contents: dict[str, bytes | None] = {path.name: path.read_bytes() for path in companions(found)} if found else {}
-    for name, content in {**contents, **(instead or {})}.items():
-        if content is not None:
-            write_whole(out / name, _told(content, shards) if name == "config.json" else content)
+    return {
+        name: _told(content, shards) if name == "config.json" else content
+        for name, content in {**contents, **(instead or {})}.items()
+        if content is not None
+    }
 
 
 def companions(folder: Path) -> Iterator[Path]:

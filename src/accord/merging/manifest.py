@@ -13,6 +13,7 @@ from xxhash import xxh3_128
 
 from accord.errors import DataError, RunError
 from accord.merging.align import label
+from accord.merging.beside import fault
 from accord.merging.block import BLOCK
 from accord.merging.checkpoint import Checkpoint
 from accord.merging.guarding import stamps
@@ -38,7 +39,8 @@ def read(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}): remove {path.parent} and merge again") from error
-    if not isinstance(content, dict) or "fingerprint" not in content or "tensors" not in content:
+    files = content.get("files", {}) if isinstance(content, dict) else None
+    if not isinstance(files, dict) or "fingerprint" not in content or "tensors" not in content:
         raise RunError(f"{path} is no record of a merge: remove {path.parent} and merge again")
     version = content.get("version", 1)
     if version != VERSION:
@@ -70,15 +72,18 @@ def obstacle(out: Path, fingerprint: str) -> str | None:
         return f"{out} holds another, unfinished merge; remove it or choose another folder" if other else None
     if not any(not item.name.endswith(".part") for item in out.iterdir()):
         return None
-    found = "; it holds this very merge, finished" if _made(out, fingerprint) else ""
-    return f"{out} is not empty{found}: remove it or choose another folder"
+    return f"{out} is not empty{_made(out, fingerprint)}: remove it or choose another folder"
 
 
-def _made(out: Path, fingerprint: str) -> bool:
+def _made(out: Path, fingerprint: str) -> str:
     try:
-        return (read(out / MANIFEST) or {}).get("fingerprint") == fingerprint
+        record = read(out / MANIFEST)
+        if record is None or record["fingerprint"] != fingerprint:
+            return ""
+        reason = fault(out, record.get("files", {}))
     except RunError:
-        return False
+        return ""
+    return "; it holds this very merge, finished" + (f", but {reason}" if reason else "")
 
 
 def fingerprint(settings: Sequence[str], checkpoints: Sequence[Mapping[str, Tensor] | None]) -> str:
@@ -95,8 +100,13 @@ def fingerprint(settings: Sequence[str], checkpoints: Sequence[Mapping[str, Tens
 def verify(out: str | Path) -> int:
     """Check a finished merge, byte for byte, against its manifest; return the number of tensors.
 
+    Checked are all tensors, and the small files that are needed to load and to repeat the merge: configuration,
+    tokenizer, index, recipe, licence. The card (``README.md``), reports (``merge.html``, ``merge.json``) and files that
+    were put there since are no part of it: people edit those. Manifests without checksums of small files, as they were
+    written before there were any, speak for the tensors alone.
+
     Raises:
-        RunError: it is unfinished, or names the tensor that is missing, extra or changed.
+        RunError: it is unfinished, or names the file or tensor that is missing, extra or changed.
         DataError: a file is damaged.
     """
     out = Path(out)
@@ -104,6 +114,8 @@ def verify(out: str | Path) -> int:
     if record is None:
         state = "was not finished: run the same merge again" if (out / JOURNAL).exists() else "is no merge of Accord's"
         raise RunError(f"{out} {state}")
+    if (reason := fault(out, record.get("files", {}))) is not None:
+        raise RunError(f"{reason}. If that was you, take its line out of {MANIFEST}; else merge again")
     checkpoint = open_checkpoint(out)
     expected: dict[str, str] = record["tensors"]
     if odd := sorted(set(expected) ^ set(checkpoint)):

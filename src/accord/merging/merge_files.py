@@ -12,7 +12,8 @@ from torch import Tensor
 from accord.errors import AccordError, ConfigurationError, RunError
 from accord.merging import manifest
 from accord.merging.align import align, label
-from accord.merging.companions import check_companions, copy_companions
+from accord.merging.beside import write_beside
+from accord.merging.companions import check_companions, gather_companions
 from accord.merging.engine import Engine
 from accord.merging.entry import Entry, Rules
 from accord.merging.guarding import Stamps, alone, check_unchanged, stamps
@@ -21,11 +22,11 @@ from accord.merging.memory import MEGABYTE, threads_within
 from accord.merging.merging_method import MergingMethod
 from accord.merging.open_checkpoint import open_checkpoint
 from accord.merging.shards import INDEX, Shard, index_text, lay_out
-from accord.merging.writing import ShardWriter, explained, write_whole
+from accord.merging.writing import ShardWriter, explained
 
 Source = str | Path | Mapping[str, Tensor]
 Progress = Callable[[int, int], None]
-Beside = Callable[[Path, Sequence[Shard]], None]
+Beside = Callable[[Path, Sequence[Shard]], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class MergePlan:
         bytes_out: size of the tensors that are written.
         fingerprint: of the settings and the inputs.
         stamps: of the files that are read.
-        beside: writes the small files that belong to the weights, when these are done.
+        beside: returns the small files that belong to the weights, by name, when these are done.
     """
 
     title: str
@@ -130,14 +131,16 @@ class MergePlan:
         return {name: told for name, told in found.items() if manifest.whole(self.out / name, told)}
 
     def _finish(self, done: Mapping[str, Mapping[str, str]]) -> None:
-        self.beside(self.out, self.shards)
+        contents = dict(self.beside(self.out, self.shards))
         if len(self.shards) > 1:
-            write_whole(self.out / INDEX, index_text(self.shards).encode())
+            contents[INDEX] = index_text(self.shards).encode()
+        files = write_beside(self.out, contents)
         tensors = {name: value for found in done.values() for name, value in sorted(found.items())}
         record = {
             "method": self.title,
             "inputs": list(self.inputs),
             "fingerprint": self.fingerprint,
+            "files": files,
             "tensors": tensors,
         }
         manifest.write(self.out / manifest.MANIFEST, record)
@@ -182,8 +185,8 @@ def plan_merge(
     settings = [repr(method), repr(rules)]
     check_companions(everyone[0])
 
-    def beside(folder: Path, shards: Sequence[Shard]) -> None:
-        copy_companions(everyone[0], folder, shards)
+    def beside(folder: Path, shards: Sequence[Shard]) -> dict[str, bytes]:  # noqa: ARG001 - cards have its name
+        return gather_companions(everyone[0], shards)
 
     return plan_entries(
         entries,

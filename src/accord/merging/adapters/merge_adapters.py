@@ -17,6 +17,7 @@ from accord.merging.adapters.dense import merge_changes
 from accord.merging.adapters.factors import Factors
 from accord.merging.adapters.open_adapter import ADAPTER_CONFIG, PREFIX, WEIGHTS, Adapter
 from accord.merging.adapters.products import check_alike, concatenate, decompose, truncate
+from accord.merging.beside import write_beside
 from accord.merging.combination import Combination
 from accord.merging.merging_method import MergingMethod
 from accord.merging.writing import explained, write_whole
@@ -55,10 +56,15 @@ class MergedAdapter:
         self.write(folder)
         return folder
 
-    def write(self, folder: Path) -> None:
-        """Write both files into ``folder``, whatever it holds, each whole or not at all."""
+    def write(self, folder: Path, more: Mapping[str, bytes] | None = None) -> dict[str, str]:
+        """Write both files and then ``more`` into ``folder``, whatever it holds, each whole or not at all.
+
+        Returns:
+            Checksums of the small ones; see :func:`accord.merging.beside.write_beside`.
+        """
         write_whole(folder / WEIGHTS[0], save(dict(self.tensors), {"format": "pt"}))
-        write_whole(folder / ADAPTER_CONFIG, (json.dumps(dict(self.config), indent=2) + "\n").encode())
+        config = (json.dumps(dict(self.config), indent=2) + "\n").encode()
+        return write_beside(folder, {ADAPTER_CONFIG: config, **(more or {})})
 
 
 def merge_adapters(

@@ -25,7 +25,7 @@ from accord.merging.recipe.resolved import resolved
 from accord.merging.recipe.schema import Recipe, Source
 from accord.merging.recipe.settings import resolve
 from accord.merging.recipe.translate import Values
-from accord.merging.writing import explained, write_whole
+from accord.merging.writing import explained
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ class AdapterPlan:
     def _write(self, merged: MergedAdapter) -> None:
         begun = self.out / manifest.JOURNAL
         manifest.write(begun, {"fingerprint": self.fingerprint, "tensors": {}})
-        merged.write(self.out)
-        write_whole(self.out / RECIPE_FILE, self.text.encode())
-        write_whole(self.out / "README.md", _card(self, merged).encode())
+        small = {RECIPE_FILE: self.text.encode(), "README.md": _card(self, merged).encode()}
+        files = merged.write(self.out, small)
         record = {
             "method": f"{self.recipe.method} of {', '.join(adapter.label for adapter in self.adapters)}",
             "inputs": [adapter.label for adapter in self.adapters],
             "fingerprint": self.fingerprint,
+            "files": files,
             "tensors": {name: manifest.digest(tensor) for name, tensor in sorted(merged.tensors.items())},
         }
         manifest.write(self.out / manifest.MANIFEST, record)

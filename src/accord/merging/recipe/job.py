@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accord.errors import RunError
 from accord.merging import manifest
+from accord.merging.beside import fault
 from accord.merging.memory import MEGABYTE
 from accord.merging.merge_files import Progress
 from accord.merging.recipe.adapter_plan import AdapterPlan, plan_adapters
@@ -73,12 +75,20 @@ class Job:
         )
 
     def finished(self, recipe: Recipe) -> bool:
-        """Return whether a step that others use has been taken, by the same recipe and from the same models."""
+        """Return whether a step that others use has been taken, by the same recipe and from the same models.
+
+        Raises:
+            RunError: it has, and a small file of its result was damaged or changed since.
+        """
         if recipe is self.recipes[-1] or not self.ready(recipe):
             return False
-        record = manifest.read(self.folder_of(recipe) / manifest.MANIFEST)
-        plan = self.plan(recipe) if record is not None else None
-        return isinstance(plan, RecipePlan) and record is not None and record["fingerprint"] == plan.merge.fingerprint
+        folder = self.folder_of(recipe)
+        record = manifest.read(folder / manifest.MANIFEST)
+        if record is None or record["fingerprint"] != self.plan(recipe).fingerprint:
+            return False
+        if (reason := fault(folder, record.get("files", {}))) is not None:
+            raise RunError(f"{reason}; remove {folder}, and the step is taken again")
+        return True
 
 
 def begin_job(

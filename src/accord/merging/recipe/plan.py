@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.errors import ConfigurationError
-from accord.merging.companions import check_companions, copy_companions
+from accord.merging.companions import check_companions, gather_companions
 from accord.merging.entry import Entry
 from accord.merging.memory import MEGABYTE
 from accord.merging.merge_files import MergePlan, Progress, plan_entries
@@ -54,6 +54,11 @@ class RecipePlan:
     def out(self) -> Path:
         """The folder of the result."""
         return self.merge.out
+
+    @property
+    def fingerprint(self) -> str:
+        """The merge's."""
+        return self.merge.fingerprint
 
     @property
     def methods(self) -> list[tuple[str, int]]:
@@ -180,17 +185,17 @@ def _beside(
     files: Mapping[str, bytes | None],
     text: str,
     notes: Sequence[str],
-) -> Callable[[Path, Sequence[Shard]], None]:
-    def write(folder: Path, shards: Sequence[Shard]) -> None:
+) -> Callable[[Path, Sequence[Shard]], dict[str, bytes]]:
+    def gather(folder: Path, shards: Sequence[Shard]) -> dict[str, bytes]:
         made: dict[str, bytes | None] = {
             **files,
             # Cards are published: whose folders the models lay in is nobody's business.
             "README.md": card(folder.name, recipe, models, recipe_text(recipe.raw), notes).encode(),
             RECIPE_FILE: text.encode(),
         }
-        copy_companions(leader.read[0], folder, shards, made)
+        return gather_companions(leader.read[0], shards, made)
 
-    return write
+    return gather
 
 
 def _sorted(entries: Sequence[Entry]) -> list[Entry]:
