@@ -56,6 +56,7 @@ SCALED = {
     "DELLA": Scaled(merging.DELLA, 1.0, "density", (0.5, 0.8)),
     "Breadcrumbs": Scaled(merging.Breadcrumbs, 0.2, "density", (0.4, 0.9)),
     "SCE": Scaled(merging.SCE, 1.0, "density", (0.3, 0.7)),
+    "RAM": Scaled(merging.RAM, 1.0, "threshold", (1e-3, 1e-2)),
     "consensus": Scaled(merging.Consensus, 0.3, "tall", (0.2, 0.6)),
     "PCB": Scaled(merging.PCB, 1.2, "density", (0.05, 0.3)),
     "TSV-Merge": Scaled(merging.TSVMerge, 1.0),
