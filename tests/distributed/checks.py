@@ -6,6 +6,7 @@ import copy
 import itertools
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -390,7 +391,7 @@ def replicas_exchange_the_jacobian_once_and_the_direction() -> None:
     W = -(-P // R)
     introductions = 9 * R + (3 * T + 3) * R
     assert traffic.numbers["reduce_scatter_base"] == T * W
-    assert traffic.numbers["allreduce"] == T * T + T + shared + H + others
+    assert traffic.numbers["allreduce"] == T * T + T + (shared + 1) + H + others
     assert traffic.numbers["allgather_base"] == introductions + R * W
     assert sum(traffic.calls.values()) == 2 + 1 + 1 + 1 + 1 + 1 + 1
 
@@ -399,7 +400,7 @@ def replicas_exchange_the_jacobian_once_and_the_direction() -> None:
 def a_weighting_exchanges_losses_and_one_gradient() -> None:
     T, R = 6, dist.get_world_size()
     traffic, P, H, shared, others = counted("plain", accord.weighting.Uncertainty(T), T)
-    assert traffic.numbers["allreduce"] == T + P + H + shared + others
+    assert traffic.numbers["allreduce"] == (T + 1) + P + H + shared + others
     assert traffic.numbers["allgather_base"] == 9 * R + (3 * T + 3) * R
     assert traffic.numbers["reduce_scatter_base"] == 0
 
@@ -585,6 +586,46 @@ def processes_that_were_told_different_things_say_so() -> None:
     assert all(p.grad is None for p in model.parameters())
     call()()
     assert all(p.grad is not None for p in model.parameters())
+
+
+class Rank1Fails(torch.autograd.Function):
+    """What goes wrong in the backward of one process, long after it started."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor) -> Tensor:
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        if dist.get_rank() == 1:
+            raise RuntimeError("out of memory, say")
+        return gradient
+
+
+@check
+def nobody_waits_for_a_process_that_fails_on_the_way() -> None:
+    x, y, seen = batch(0)
+    one = dist.get_rank() == 1
+
+    def step(balancer: nn.Module, **options) -> Model:
+        model = Model()
+        if options:  # an engine that refuses one process's part of the batch
+            features = model.trunk(x)
+            rows = [slice(None if one else i, None, None if one else 3) for i in range(3)]
+            losses = {t: model.heads[t](features[some]).square().mean() for t, some in zip(TASKS, rows, strict=True)}
+        else:
+            losses = losses_of(model(x), y, seen)
+            losses["b"] = Rank1Fails.apply(losses["b"])
+        others = model.others()
+        accord.backward(losses, model.shared(), balancer, task_parameters=others, group=world(), **options)
+        return model
+
+    elsewhere = "another process could not go on"
+    for make in (accord.aggregation.UPGrad, accord.weighting.FAMO):
+        error, words = (RuntimeError, "out of memory") if one else (AccordError, elsewhere)
+        expect(error, words, lambda make=make: step(make()))
+    words = "belongs to the tasks" if one else elsewhere
+    expect(AccordError, words, lambda: step(accord.aggregation.UPGrad(), engine="grouped"))
 
 
 @check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor
 
@@ -19,17 +20,15 @@ def descend_jointly(call: Call, slopes: Sequence[float], chosen: Sequence[bool])
     A task whose gradient is not finite on one process is left out on all. The others have by then seen its gradient
     from healthy processes, so the backward is repeated without it; for that the graph is kept to the end of the step.
 
-    Communication: one all-reduce of all parameters' gradients (none under ``fully_shard``, which did it), T numbers
-    per backward.
+    Communication: one all-reduce of all parameters' gradients (none under ``fully_shard``, which did it), T + 1
+    numbers per backward.
     """
     tasks = len(chosen)
     wanted = [*call.shared, *(call.others or ())]
     out: dict[int, float] = {}
     while True:
         left = [task for task, on in enumerate(chosen) if on and task not in out]
-        with guarded(call.graph) as seen:
-            found = call.team.pull(_roots(call, left, slopes), wanted, keep=True)
-        ill = call.team.everywhere(not_finite(_sizes(call, seen, wanted, found)), tasks)
+        found, ill = call.team.attempt(partial(_descend, call, _roots(call, left, slopes), wanted), tasks)
         if not ill and call.team.sharded:
             ill = _culprits(call, left, slopes, found)
         if not ill:
@@ -40,6 +39,13 @@ def descend_jointly(call: Call, slopes: Sequence[float], chosen: Sequence[bool])
         for parameter, gradient in call.team.settle(wanted, gains):
             add_to_grad(parameter, gradient)
     return out
+
+
+def _descend(call: Call, roots: Roots, wanted: Sequence[Tensor]) -> tuple[tuple[Tensor | None, ...], dict[int, float]]:
+    """Return this process's gradients of ``wanted``, and the tasks whose own are not finite."""
+    with guarded(call.graph) as seen:
+        found = call.team.pull(roots, wanted, keep=True)
+    return found, not_finite(_sizes(call, seen, wanted, found))
 
 
 def _roots(call: Call, tasks: Sequence[int], slopes: Sequence[float]) -> Roots:

@@ -36,18 +36,19 @@ class Scattered(Joint):
         processes: who.
         problem: what was differentiated, with losses already weighted by this process's share in them.
         local: what an engine found here.
+        rows: the Jacobian in it.
+        reached: by shared parameter, whether some process's tasks reach it.
     """
 
-    def __init__(self, processes: Processes, problem: Problem, local: Derivatives) -> None:
-        self._processes, self._problem = processes, problem
+    def __init__(
+        self, processes: Processes, problem: Problem, local: Derivatives, rows: Tensor, reached: list[bool]
+    ) -> None:
+        self._processes, self._problem, self._reached = processes, problem, reached
         self.heads = local.heads
         active = problem.objectives.active
         self._active = active
-        rows = local.jacobian()
         self._total = rows.shape[1]
         self._rows = processes.scatter_rows(rows, active.nonzero().squeeze(1).tolist())
-        here = [float(problem.graph.holder(tensor) is not None) for tensor in problem.shared]
-        self._reached = processes.total(torch.tensor(here, device=rows.device)) > 0
 
     def gramian(self) -> Tensor:
         return self._processes.total(products([self._rows], self._active))
@@ -72,8 +73,8 @@ class Scattered(Joint):
         return self._gathered(self._rows)
 
     def place(self, flat: Tensor, group: Sequence[int]) -> list[Tensor | None]:
-        parts, reached = columns([self._problem.shared[i] for i in group]), self._reached.tolist()
-        return [flat[part] if reached[i] else None for i, part in zip(group, parts, strict=True)]
+        parts = columns([self._problem.shared[i] for i in group])
+        return [flat[part] if self._reached[i] else None for i, part in zip(group, parts, strict=True)]
 
     def _gathered(self, mine: Tensor) -> Tensor:
         """Return ``[..., P]`` from every process's ``mine`` ``[..., W]``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +19,7 @@ from accord.engines._processes import Processes
 from accord.engines._products import products
 from accord.engines._rows import combine
 from accord.engines._scattered import Joint
-from accord.engines._team import Gradients, Roots, Several, union
+from accord.engines._team import Found, Gradients, Roots, Several, union
 from accord.engines.auto import Auto
 from accord.engines.loop import Loop
 from accord.errors import ConfigurationError
@@ -118,6 +118,10 @@ class Shards(Several):
             before = found.get(id(parameter))
             found[id(parameter)] = gradient if before is None else before + gradient
         return [(p, _like(p, found[id(p)])) for p in parameters if id(p) in found]
+
+    def attempt(self, find: Callable[[], tuple[Found, dict[int, float]]], tasks: int) -> tuple[Found, dict[int, float]]:
+        found, ill = find()  # processes meet inside, so one that fails cannot tell the others
+        return found, self.everywhere(ill, tasks)
 
     def everywhere(self, ill: Mapping[int, float], tasks: int) -> dict[int, float]:
         return union(self._processes, ill, tasks)
@@ -245,7 +249,8 @@ def _check(processes: Processes, shared: Sequence[Tensor], others: Sequence[Tens
     plain = [list(tensor.shape) for tensor in every if not is_sharded(tensor)]
     if plain:
         raise ConfigurationError(
-            f"some parameters are sharded and others are not (shape {plain[0]}): fully_shard the whole model"
+            f"some parameters are sharded and others are not (shape {plain[0]}): fully_shard the whole model, and "
+            "collect its parameters before the first forward, which leaves plain copies of some in their place"
         )
     mesh = _sharded(shared[0]).device_mesh
     if any(_sharded(tensor).device_mesh != mesh for tensor in every):

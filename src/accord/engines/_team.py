@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,10 +21,11 @@ from accord.engines.layerwise import LayerwiseGramian
 from accord.engines.loop import Loop
 from accord.engines.representation import Representation
 from accord.engines.sketch import Sketch
-from accord.errors import ConfigurationError
+from accord.errors import AccordError, ConfigurationError
 
 Gradients = Iterable[tuple[Tensor, Tensor]]
 Roots = tuple[Sequence[GradientEdge], Sequence[Tensor]]
+Found = TypeVar("Found")
 
 
 class Team(ABC):
@@ -51,6 +52,14 @@ class Team(ABC):
         """Return what ``parameters`` receive over all processes, of which ``gradients`` are this process's parts."""
 
     @abstractmethod
+    def attempt(self, find: Callable[[], tuple[Found, dict[int, float]]], tasks: int) -> tuple[Found, dict[int, float]]:
+        """Return what ``find`` finds here, and the tasks that it finds to be ill on any process.
+
+        Raises:
+            AccordError: it failed on another process, as far as processes can tell each other in the middle of it.
+        """
+
+    @abstractmethod
     def everywhere(self, ill: Mapping[int, float], tasks: int) -> dict[int, float]:
         """Return the tasks that are ``ill`` on any process, with the size of their gradient where it is known."""
 
@@ -66,6 +75,9 @@ class Alone(Team):
 
     def settle(self, parameters: Sequence[Tensor], gradients: Gradients) -> list[tuple[Tensor, Tensor]]:  # noqa: ARG002
         return list(gradients)
+
+    def attempt(self, find: Callable[[], tuple[Found, dict[int, float]]], tasks: int) -> tuple[Found, dict[int, float]]:  # noqa: ARG002
+        return find()
 
     def everywhere(self, ill: Mapping[int, float], tasks: int) -> dict[int, float]:  # noqa: ARG002
         return dict(ill)
@@ -122,18 +134,33 @@ class Replicas(Several):
                 f'engine="{engine.name}" drops a gradient before other processes add theirs: use engine="auto", '
                 '"loop", "batched" or "grouped" with group='
             )
-        # Some engines cannot start from nothing, which is what a process without samples has.
-        local = (engine if problem.objectives.started() else Loop()).differentiate(problem)
-        check_held(problem.shared)
-        if isinstance(engine, Representation) or not all(leaves):
+        beside = isinstance(engine, Representation) or not all(leaves)
+
+        def find() -> tuple[tuple[Derivatives, Tensor], list[bool]]:
+            # Some engines cannot start from nothing, which is what a process without samples has.
+            local = (engine if problem.objectives.started() else Loop()).differentiate(problem)
+            check_held(problem.shared)
+            reached = [problem.graph.holder(tensor) is not None for tensor in problem.shared]
+            return (local, torch.empty(0) if beside else local.jacobian()), reached
+
+        (local, rows), reached = agreed(self._processes, find, len(problem.shared))
+        if beside:
             return Beside(self._processes, problem.shared, local)
-        return Scattered(self._processes, problem, local)
+        return Scattered(self._processes, problem, local, rows, reached)
 
     def pull(self, roots: Roots, wanted: Sequence[Tensor], *, keep: bool) -> tuple[Tensor | None, ...]:
         return _autograd.pull(*roots, wanted, keep=keep)
 
     def settle(self, parameters: Sequence[Tensor], gradients: Gradients) -> list[tuple[Tensor, Tensor]]:
         return summed(self._processes, parameters, list(gradients)) if parameters else []
+
+    def attempt(self, find: Callable[[], tuple[Found, dict[int, float]]], tasks: int) -> tuple[Found, dict[int, float]]:
+        def flagged() -> tuple[tuple[Found, dict[int, float]], list[bool]]:
+            found, ill = find()
+            return (found, ill), [task in ill for task in range(tasks)]
+
+        (found, ill), anywhere = agreed(self._processes, flagged, tasks)
+        return found, {task: ill.get(task, torch.nan) for task, on in enumerate(anywhere) if on}
 
     def everywhere(self, ill: Mapping[int, float], tasks: int) -> dict[int, float]:
         return union(self._processes, ill, tasks)
@@ -145,6 +172,31 @@ class Replicas(Several):
                 f'engine="representation" finds the representation where tasks meet, and process {rank} has no '
                 f'samples of task {task!r} to meet with: use engine="auto", or at=[representation]'
             )
+
+
+def agreed(
+    processes: Processes, find: Callable[[], tuple[Found, Sequence[bool]]], width: int
+) -> tuple[Found, list[bool]]:
+    """Return what ``find`` finds once it went well on every process, and which of its ``width`` flags some process set.
+
+    So what cannot be done with one process's part of the batch leaves nobody waiting for it.
+
+    Raises:
+        AccordError: it failed on another process; where it failed, its own error is raised.
+    """
+    found, flags, failure = None, (False,) * width, None
+    try:
+        found, flags = find()
+    except Exception as error:
+        failure = error
+    mine = torch.tensor([*flags, failure is not None], dtype=torch.float32, device=processes.device)
+    *anywhere, failed = (processes.total(mine) > 0).tolist()
+    if failure is not None:
+        raise failure
+    if failed:
+        raise AccordError("another process could not go on with this step; its own error says why")
+    assert found is not None
+    return found, anywhere
 
 
 def union(processes: Processes, ill: Mapping[int, float], tasks: int) -> dict[int, float]:
