@@ -17,6 +17,7 @@ from accord.merging.entry import Entry
 from accord.merging.finite import fits
 from accord.merging.lazy import LazyTensor
 from accord.merging.matrix_method import MatrixMethod
+from accord.merging.progress import Progress, Tally, bytes_read
 from accord.merging.survey import Part, Survey
 
 # Buffers of a block besides those that a method has for each model.
@@ -48,23 +49,33 @@ class Engine:
         self.notice = notice
         self._local = threading.local()
 
-    def survey(self, entries: Sequence[Entry]) -> dict[str, Any]:
-        """Return what methods that span the model must know of all their ``entries`` first, by method."""
+    def survey(self, entries: Sequence[Entry], progress: Progress | None = None) -> dict[str, Any]:
+        """Return what methods that span the model must know of all their ``entries`` first, by method.
+
+        ``progress`` is told of every pass how far it is, tensor by tensor.
+        """
+        tally = Tally(progress)
         merged = [entry for entry in entries if entry.copy is None and entry.tied is None]
         groups: dict[str, list[Entry]] = {}
         for entry in merged:
             if entry.method.scope == "model":
                 groups.setdefault(repr(entry.method), []).append(entry)
-        return {name: self._span(group) for name, group in groups.items()}
+        return {name: self._span(group, tally) for name, group in groups.items()}
 
-    def _span(self, merged: Sequence[Entry]) -> Any:
+    def _span(self, merged: Sequence[Entry], tally: Tally) -> Any:
         survey = self._begin(merged[0], sum(entry.elements for entry in merged))
         if survey is None:
             return None
         with self._pool() as pool:
             while not survey.finished:
-                survey.take(run_all(pool, ((self._look, survey, entry) for entry in merged)))
+                tally.begin_pass(merged)
+                survey.take(run_all(pool, ((self._look_at_all, survey, entry, tally) for entry in merged)))
         return survey.found
+
+    def _look_at_all(self, survey: Survey, entry: Entry, tally: Tally) -> Part:
+        part = self._look(survey, entry)
+        tally.add(bytes_read(entry))
+        return part
 
     def merge(self, entries: Iterable[Entry], sink: Sink, found: Mapping[str, Any]) -> None:
         """Merge ``entries``, largest first, into ``sink``; ``found`` is what :meth:`survey` returned."""
