@@ -325,7 +325,7 @@ def merge(
     seed: int | None = None,
     threads: int | None = None,
     memory: int = 600 << 20,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
     """Merge checkpoints, or LoRA adapters, into one, as a recipe says; a merge that was killed goes on where it was.
 
@@ -336,7 +336,8 @@ def merge(
         seed: of random masks, in place of the recipe's own.
         threads: at most; one per core when left out. The result does not depend on it.
         memory: bytes that the process may take besides the page cache.
-        progress: told the bytes written so far and in all.
+        progress: told ``(done, whole, phase)``: bytes, and of what: ``"pass 1 before writing"``, ``"writing"``,
+            ``"merging"`` (of adapters), ``"comparing"`` (for the report).
 
     Returns:
         The folder of the result.

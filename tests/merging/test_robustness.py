@@ -52,7 +52,7 @@ except RunError as error:
 """
     refused = []
 
-    def watch(done, total):
+    def watch(done, total, phase):
         if refused:
             return
         if where == "process":
@@ -74,7 +74,7 @@ def test_an_input_that_changes_under_the_merge_is_named(zoo, change):
 
     spoilt = []
 
-    def spoil(done, total):
+    def spoil(done, total, phase):
         if not spoilt:
             path.unlink()  # the mapping keeps the old file, so that reading goes on
             if change != "gone":
@@ -117,7 +117,7 @@ from accord.merging import TaskArithmetic, plan_merge
 root = sys.argv[1]
 job = plan_merge(TaskArithmetic(), f"{root}/m0.safetensors", [f"{root}/m1.safetensors", f"{root}/m2.safetensors"],
                  f"{root}/out", shard_bytes=20_000, threads=1)
-def watch(done, total):
+def watch(done, total, phase):
     if done > 45_000:
         os.kill(os.getpid(), signal.SIGKILL)
 job.run(watch)

@@ -161,7 +161,8 @@ def _call(words: list[str], folder: Path) -> list[str]:
 
 def _run(plan: Plan) -> None:
     if isinstance(plan, AdapterPlan):
-        merged = plan.run()
+        with make_transfer(plan.out.name) as progress:
+            merged = plan.run(progress)
         lost = f", the rank leaves out {merged.error:.2%} of the merged change (norm)" if merged.error else ", exactly"
         _say(f"an adapter of rank {merged.rank}{lost}")
         return

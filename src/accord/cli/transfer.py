@@ -8,6 +8,7 @@ from typing import Protocol
 
 from accord.cli.output import format_seconds
 from accord.cli.progress import PLAIN_INTERVAL_SECONDS
+from accord.merging.progress import WRITING
 
 
 class Transfer(Protocol):
@@ -17,8 +18,8 @@ class Transfer(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def __call__(self, done: int, whole: int) -> None:
-        """Show that ``done`` of ``whole`` bytes are written."""
+    def __call__(self, done: int, whole: int, phase: str) -> None:
+        """Show that ``done`` of ``whole`` bytes are done, and of what: writing, or what comes before and after."""
         ...
 
 
@@ -28,6 +29,8 @@ def make_transfer(label: str) -> Transfer:
 
 
 class _Lines:
+    """Speaks of writing alone: a log needs to know that something happens, and when it will be done."""
+
     def __init__(self, label: str) -> None:
         self._label = label
         self._started = self._spoke = time.monotonic()
@@ -39,10 +42,13 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         """Nothing to tidy: every line is complete."""
 
-    def __call__(self, done: int, whole: int) -> None:
+    def __call__(self, done: int, whole: int, phase: str) -> None:
+        if phase != WRITING:
+            return
         now = time.monotonic()
         if self._before is None:
-            self._before = done  # what an earlier, killed run had written counts for no speed
+            # What an earlier, killed run had written counts for no speed, nor do passes before it.
+            self._before, self._started, self._spoke = done, now, now
         if now - self._spoke < PLAIN_INTERVAL_SECONDS:
             return
         self._spoke = now
@@ -65,6 +71,7 @@ class _Bar:
             transient=True,
         )
         self._task = self._progress.add_task(label, total=None)
+        self._label, self._phase = label, ""
 
     def __enter__(self) -> _Bar:
         self._progress.start()
@@ -73,5 +80,11 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def __call__(self, done: int, whole: int) -> None:
-        self._progress.update(self._task, completed=done, total=whole)
+    def __call__(self, done: int, whole: int, phase: str) -> None:
+        if phase != self._phase:
+            self._phase = phase
+            # Speed and time left are those of this phase.
+            self._progress.reset(self._task, total=whole, completed=done, description=f"{self._label}: {phase}")
+            self._progress.refresh()
+        else:
+            self._progress.update(self._task, completed=done)

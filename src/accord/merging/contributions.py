@@ -13,6 +13,7 @@ from torch import Tensor
 
 from accord.merging.block import BLOCK, Block, Buffers
 from accord.merging.entry import Entry
+from accord.merging.progress import COMPARING, Progress, Tally, bytes_read
 
 Array = npt.NDArray[np.float64]
 
@@ -90,6 +91,7 @@ def contributions(
     merged: Mapping[str, Tensor],
     *,
     threads: int = 1,
+    progress: Progress | None = None,
 ) -> dict[str, Contribution]:
     """Return what each model brought to each tensor; one more pass over everything, block by block.
 
@@ -98,11 +100,23 @@ def contributions(
         models: names of the models of each tensor.
         merged: the result.
         threads: how many work.
+        progress: told of every tensor.
     """
     looked = [entry for entry in entries if entry.copy is None and entry.elements]
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        found = pool.map(lambda entry: _look(entry, models[entry.name], merged[entry.name].reshape(-1)), looked)
-        return {entry.name: each for entry, each in zip(looked, found, strict=True)}
+    tally = Tally(progress)
+    tally.begin(COMPARING, sum(map(bytes_read, looked)))
+
+    def look(entry: Entry) -> Contribution:
+        found = _look(entry, models[entry.name], merged[entry.name].reshape(-1))
+        tally.add(bytes_read(entry))
+        return found
+
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return {entry.name: each for entry, each in zip(looked, pool.map(look, looked), strict=True)}
+    finally:
+        torch.set_num_threads(before)  # it is also what threads to come start with
 
 
 def together(parts: Sequence[Contribution]) -> Contribution:

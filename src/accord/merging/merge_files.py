@@ -21,11 +21,11 @@ from accord.merging.in_memory import warn_not_finite
 from accord.merging.memory import MEGABYTE, threads_within
 from accord.merging.merging_method import MergingMethod
 from accord.merging.open_checkpoint import open_checkpoint
+from accord.merging.progress import WRITING, Progress, bytes_read
 from accord.merging.shards import INDEX, Shard, index_text, lay_out
 from accord.merging.writing import ShardWriter, explained
 
 Source = str | Path | Mapping[str, Tensor]
-Progress = Callable[[int, int], None]
 Beside = Callable[[Path, Sequence[Shard]], Mapping[str, bytes]]
 
 
@@ -72,7 +72,7 @@ class MergePlan:
         """Merge; shards that an earlier, killed run of the same merge finished are kept.
 
         Args:
-            progress: told the bytes written so far and in all.
+            progress: told ``(done, whole, phase)``: bytes, and whether they are ``"writing"`` or of a pass before that.
 
         Returns:
             The folder of the result.
@@ -97,20 +97,20 @@ class MergePlan:
             nonlocal written
             written += size
             if progress is not None:
-                progress(written, self.bytes_out)
+                progress(written, self.bytes_out, WRITING)
 
         try:
-            self._merge(done, count)
+            self._merge(done, count, progress)
         except AccordError:
             if not done:  # nothing is lost, and the folder is free for a recipe that has been mended
                 (self.out / manifest.JOURNAL).unlink(missing_ok=True)
             raise
         self._finish(done)
 
-    def _merge(self, done: dict[str, dict[str, str]], count: Callable[[int], None]) -> None:
+    def _merge(self, done: dict[str, dict[str, str]], count: Callable[[int], None], progress: Progress | None) -> None:
         engine = Engine(self.threads, warn_not_finite)
         left = [shard for shard in self.shards if shard.file not in done]
-        found = engine.survey(self.entries) if left else {}
+        found = engine.survey(self.entries, progress) if left else {}
         for shard in left:
             with ShardWriter(self.out, shard, count) as writer:
                 engine.merge(shard.entries, writer, found)
@@ -232,7 +232,6 @@ def plan_entries(
     if Path(out).is_file():
         raise ConfigurationError(f"{out} is a file, and the result of a merge is a folder")
     fitting, peak = threads_within(entries, threads or os.cpu_count() or 1, memory)
-    read = sum(tensor.nbytes for e in entries for tensor in (*e.models, *([] if e.base is None else [e.base])))
     return MergePlan(
         title=title,
         out=Path(out),
@@ -240,7 +239,7 @@ def plan_entries(
         shards=tuple(lay_out(entries, shard_bytes)),
         threads=fitting,
         memory=peak,
-        bytes_in=read,
+        bytes_in=sum(map(bytes_read, entries)),
         bytes_out=sum(entry.bytes for entry in entries),
         fingerprint=manifest.fingerprint([*settings, str(shard_bytes)], checkpoints),
         stamps=stamps(checkpoints),

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from accord.merging.adapters.factors import Factors
+from accord.merging.adapters.products import shape_of
 from accord.merging.engine import Engine
 from accord.merging.entry import Entry
 from accord.merging.in_memory import Tensors, warn_not_finite
 from accord.merging.lazy import LazyTensor, as_tensor
 from accord.merging.matrix_method import MatrixMethod
 from accord.merging.merging_method import MergingMethod
+from accord.merging.progress import Progress
 
 THREADS = 4
 
@@ -39,7 +41,7 @@ class ProductTensor(LazyTensor):
 
 
 def merge_changes(
-    method: MergingMethod, modules: Mapping[str, Sequence[Factors | None]]
+    method: MergingMethod, modules: Mapping[str, Sequence[Factors | None]], progress: Progress | None = None
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield each module and the merge ``[rows, width]`` of its changes, by a method that sees all modules together.
 
@@ -49,10 +51,11 @@ def merge_changes(
     Args:
         method: what merges. Its base is a change of 0.
         modules: the factors of every module, one for each adapter and ``None`` where it has none. They fit each other.
+        progress: told of every pass over all of them.
     """
     entries = entries_of(method, modules)
     engine = Engine(threads_of(method), warn_not_finite)
-    found = engine.survey(entries)
+    found = engine.survey(entries, progress)
     for module, entry in zip(modules, entries, strict=True):
         sink = Tensors([entry], torch.device("cpu"))
         engine.merge([entry], sink, found)
@@ -70,8 +73,7 @@ def entries_of(method: MergingMethod, modules: Mapping[str, Sequence[Factors | N
 
 
 def _entry(method: MergingMethod, module: str, parts: Sequence[Factors | None]) -> Entry:
-    left, right = next(part for part in parts if part is not None).flat()
-    shape = (left.shape[0], right.shape[1])
+    shape = shape_of(parts)
     models = tuple(as_tensor(ProductTensor(shape, part)) for part in parts)
     base = as_tensor(ProductTensor(shape, None)) if method.base == "needed" else None
     return Entry(method, f"{module}.weight", shape, torch.float64, torch.float64, base, models)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from accord.merging.adapters.dense import entries_of, threads_of
 from accord.merging.adapters.factors import Factors
+from accord.merging.adapters.products import shape_of
 from accord.merging.memory import SLACK, per_thread, shared
 from accord.merging.merging_method import MergingMethod
 
@@ -28,7 +29,7 @@ def footprint(
         rank: of the result at most.
         itemsize: bytes of a number of the result.
     """
-    shapes = [_shape(parts) for parts in modules.values()]
+    shapes = [shape_of(parts) for parts in modules.values()]
     held = HELD * rank * sum(rows + width for rows, width in shapes) * itemsize
     if summed:
         joined = [sum(part.rank for part in parts if part is not None) for parts in modules.values()]
@@ -37,11 +38,6 @@ def footprint(
     entries = entries_of(method, modules)
     own = SLACK + held + threads_of(method) * per_thread(entries) + shared(entries)
     return own, own + max(map(_decomposed, shapes))
-
-
-def _shape(parts: Sequence[Factors | None]) -> tuple[int, int]:
-    left, right = next(part for part in parts if part is not None).flat()
-    return left.shape[0], right.shape[1]
 
 
 def _factored(shape: tuple[int, int], joined: int) -> int:

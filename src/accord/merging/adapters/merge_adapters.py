@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from accord.errors import ConfigurationError, DataError, RunError
 from accord.merging.adapters.dense import merge_changes
 from accord.merging.adapters.factors import Factors
 from accord.merging.adapters.open_adapter import ADAPTER_CONFIG, PREFIX, WEIGHTS, Adapter
-from accord.merging.adapters.products import check_alike, concatenate, decompose, truncate
+from accord.merging.adapters.products import check_alike, concatenate, decompose, shape_of, truncate
 from accord.merging.beside import write_beside
 from accord.merging.combination import Combination
 from accord.merging.merging_method import MergingMethod
+from accord.merging.progress import MERGING, Progress, Tally
 from accord.merging.writing import explained, write_whole
 
 
@@ -68,7 +70,12 @@ class MergedAdapter:
 
 
 def merge_adapters(
-    adapters: Sequence[Adapter], method: MergingMethod, *, rank: int | None = None, dtype: torch.dtype = torch.float32
+    adapters: Sequence[Adapter],
+    method: MergingMethod,
+    *,
+    rank: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    progress: Progress | None = None,
 ) -> MergedAdapter:
     """Merge the changes that adapters make of one base.
 
@@ -84,6 +91,8 @@ def merge_adapters(
             soups. The base of the others is a change of 0.
         rank: of the result; the sum of the ranks when left out.
         dtype: of the result. The default keeps the sum exact to its rounding.
+        progress: told ``(done, whole, phase)``: bytes of the changes in float64, and whether they are of a pass before
+            or ``"merging"``.
 
     Raises:
         DataError: DoRA, whose change is no sum; tensors replaced as a whole, which have no change without the base; or
@@ -94,7 +103,11 @@ def merge_adapters(
     modules = modules_of(adapters)
     merged: dict[str, tuple[Factors, Tensor, Tensor]] = {}
     lost: dict[str, tuple[float, float]] = {}
-    for module, left, right, gone in _cuts(modules, method, weighted, rank):
+    tally, sizes = Tally(progress), {module: 8 * math.prod(shape_of(parts)) for module, parts in modules.items()}
+    for module, left, right, gone in _cuts(modules, method, weighted, rank, progress):
+        if not merged:
+            tally.begin(MERGING, sum(sizes.values()))
+        tally.add(sizes[module])
         like = next(part for part in modules[module] if part is not None)
         merged[module], lost[module] = (like, left.to(dtype), right.to(dtype)), gone
     width = max(right.shape[0] for _, _, right in merged.values())
@@ -126,12 +139,16 @@ def modules_of(adapters: Sequence[Adapter]) -> dict[str, list[Factors | None]]:
 
 
 def _cuts(
-    modules: Mapping[str, list[Factors | None]], method: MergingMethod, weighted: Combination | None, rank: int | None
+    modules: Mapping[str, list[Factors | None]],
+    method: MergingMethod,
+    weighted: Combination | None,
+    rank: int | None,
+    progress: Progress | None,
 ) -> Iterator[tuple[str, Tensor, Tensor, tuple[float, float]]]:
     """Yield each module, the factors ``[rows, r]`` and ``[r, width]`` of its merged change, and what they leave out."""
     if weighted is None:
         assert rank is not None
-        for module, change in merge_changes(method, modules):
+        for module, change in merge_changes(method, modules, progress):
             yield module, *decompose(change, rank)
         return
     for module, parts in modules.items():

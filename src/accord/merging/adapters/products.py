@@ -27,9 +27,15 @@ def concatenate(parts: Parts, coefficients: Sequence[float]) -> tuple[Tensor, Te
         lefts.append(left.double() * (part.scale * coefficient))
         rights.append(right.double())
     if not lefts:
-        left, right = next(part for part in parts if part is not None).flat()
-        return left.new_zeros((left.shape[0], 1)).double(), right.new_zeros((1, right.shape[1])).double()
+        rows, width = shape_of(parts)
+        return torch.zeros((rows, 1), dtype=torch.float64), torch.zeros((1, width), dtype=torch.float64)
     return torch.cat(lefts, dim=1), torch.cat(rights)
+
+
+def shape_of(parts: Parts) -> tuple[int, int]:
+    """Return rows and width of the changes of one module."""
+    left, right = next(part for part in parts if part is not None).flat()
+    return left.shape[0], right.shape[1]
 
 
 def truncate(left: Tensor, right: Tensor, rank: int) -> Cut:

@@ -17,6 +17,7 @@ from accord.merging.adapters.open_adapter import Adapter
 from accord.merging.guarding import alone
 from accord.merging.memory import anonymous, check_limit
 from accord.merging.merging_method import MergingMethod
+from accord.merging.progress import Progress
 from accord.merging.recipe.card import RECIPE_FILE, recipe_text
 from accord.merging.recipe.dialect import find_dialect, meaningless, own_options
 from accord.merging.recipe.entries import dtype_of
@@ -64,8 +65,11 @@ class AdapterPlan:
         """Return why :meth:`run` would write nothing into the folder as it is now; see :func:`manifest.obstacle`."""
         return manifest.obstacle(self.out, self.fingerprint)
 
-    def run(self) -> MergedAdapter:
+    def run(self, progress: Progress | None = None) -> MergedAdapter:
         """Merge, and write the adapter, the recipe, a card and, last, the checksums.
+
+        Args:
+            progress: see :func:`accord.merging.merge_adapters`.
 
         Raises:
             RunError: the folder holds something already, or cannot be written.
@@ -75,7 +79,8 @@ class AdapterPlan:
         with alone(self.out):
             if (reason := self.obstacle()) is not None:
                 raise RunError(reason)
-            merged = merge_adapters(self.adapters, self.method, rank=self.recipe.rank, dtype=_stored(self.recipe))
+            options = {"rank": self.recipe.rank, "dtype": _stored(self.recipe), "progress": progress}
+            merged = merge_adapters(self.adapters, self.method, **options)
             self._write(merged)
         return merged
 

@@ -11,7 +11,7 @@ from accord.errors import RunError
 from accord.merging import manifest
 from accord.merging.beside import fault
 from accord.merging.memory import MEGABYTE
-from accord.merging.merge_files import Progress
+from accord.merging.progress import Progress
 from accord.merging.recipe.adapter_plan import AdapterPlan, plan_adapters
 from accord.merging.recipe.inputs import Inputs
 from accord.merging.recipe.plan import RecipePlan, plan_recipe, with_seed
@@ -142,7 +142,7 @@ def merge_recipe(
         threads: at most; one per core when left out. The result does not depend on it.
         memory: bytes of anonymous memory that the process may take.
         shard_bytes: size of the result's files.
-        progress: told the bytes written so far and in all.
+        progress: told ``(done, whole, phase)``: bytes, and whether they are ``"writing"`` or of a pass before that.
 
     Returns:
         The folder of the result.
@@ -156,6 +156,5 @@ def merge_recipe(
     for recipe in job.recipes:
         if job.finished(recipe):
             continue
-        plan = job.plan(recipe)
-        plan.run(progress) if isinstance(plan, RecipePlan) else plan.run()
+        job.plan(recipe).run(progress)
     return job.out

@@ -12,7 +12,8 @@ from accord.errors import ConfigurationError
 from accord.merging.companions import check_companions, gather_companions
 from accord.merging.entry import Entry
 from accord.merging.memory import MEGABYTE
-from accord.merging.merge_files import MergePlan, Progress, plan_entries
+from accord.merging.merge_files import MergePlan, plan_entries
+from accord.merging.progress import Progress
 from accord.merging.recipe.card import RECIPE_FILE, card, recipe_text
 from accord.merging.recipe.chat import chosen_template, template_files
 from accord.merging.recipe.configuration import as_bytes, layers_told, with_layers, with_tokens
