@@ -10,7 +10,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
-from accord.aggregation import FairGrad, NashMTL
+from accord.aggregation import DualProj, FairGrad, NashMTL
 from accord.errors import ConfigurationError
 from accord.testing import check_aggregator
 
@@ -42,6 +42,16 @@ def test_two_orthogonal_by_hand() -> None:
 def test_proportional_fairness_is_the_nash_bargain() -> None:
     rows = torch.randn(5, 9, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     assert FairGrad(1.0)(rows).tolist() == pytest.approx(NashMTL()(rows).tolist())
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 3e-3])
+def test_with_little_fairness_it_is_the_mean_as_near_as_no_task_loses(alpha: float) -> None:
+    rng = np.random.default_rng(0)
+    for spread in (0, 1, 3):
+        for tasks in (2, 5):
+            rows = rng.standard_normal((tasks, 6)) * 10.0 ** rng.uniform(-spread, spread, (tasks, 1))
+            one, other = (method(torch.from_numpy(rows)) for method in (FairGrad(alpha), DualProj()))
+            assert one.numpy() / one.norm().item() == pytest.approx(other.numpy() / other.norm().item(), abs=0.05)
 
 
 def test_other_degrees_of_fairness_keep_the_contract() -> None:

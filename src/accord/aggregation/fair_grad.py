@@ -12,6 +12,7 @@ from torch import Tensor
 from accord.balancer import StatelessGramianAggregator
 from accord.errors import ConfigurationError
 from accord.linalg import bargain, normalise
+from accord.linalg.bargaining import pull_at
 from accord.method import Method
 
 
@@ -20,7 +21,7 @@ class FairGrad(StatelessGramianAggregator):
 
     With Gramian ``G`` the weights solve ``G w = w^(-1 / alpha)``, ``w > 0``, so that ``w_i = <g_i, d>^-alpha``: a task
     that gains little weighs more. ``alpha = 1`` is proportional fairness, Nash-MTL's bargain; as ``alpha`` grows the
-    least gain decides, and as it tends to 0 the direction tends to that of the mean. No task loses.
+    least gain decides, and as it tends to 0 the direction tends to that of the mean, as near as no task loses.
 
     Shapes: Jacobian ``[T, P]`` -> ``[P]``; Gramian ``[T, T]`` -> ``[T]``, non-negative. Cost O(T^3) times about ten.
 
@@ -58,11 +59,11 @@ class FairGrad(StatelessGramianAggregator):
         length = norms.mean()
         # With w = b / n the equation reads K b = n^(1 / alpha - 1) b^(-1 / alpha).
         used, share = norms[seats] / length, 1.0 / self.alpha
-        power = used ** (share - 1.0)
-        solution = bargain(cosines[np.ix_(seats, seats)], power, share)
+        powers = (share - 1.0) * np.log(used)
+        solution = bargain(cosines[np.ix_(seats, seats)], powers, share)
         weights = np.zeros_like(norms)
         # The equation itself says how long J'w is: no cancellation where gradients balance each other.
-        weights[seats] = solution / used / np.sqrt(power @ solution ** (1.0 - share))
+        weights[seats] = solution / used / np.sqrt(solution @ pull_at(solution, powers, share))
         return torch.from_numpy(weights)
 
     def extra_repr(self) -> str:
