@@ -35,7 +35,9 @@ class FairGrad(StatelessGramianAggregator):
     Source: Ban and Ji, Fair Resource Allocation in Multi-Task Learning, 2024. The authors' code and its ports ask a
     general least-squares solver, which stalls once gradients are dependent or below about 1e-3; here the weights are
     the minimum of a strictly convex function, found to rounding at any scale. Where gradients balance each other no
-    task can gain, and the update is 0 up to rounding. A zero gradient has nothing to gain and gets weight 0.
+    task can gain, and the update is 0 up to rounding. A zero gradient has nothing to gain and gets weight 0. Heads
+    descend the mean loss, as in the authors' code (a peer weights their losses too); its scripts take ``alpha`` 2, and
+    it clips the trunk's gradient at length 1.
     """
 
     method: ClassVar[Method] = Method(

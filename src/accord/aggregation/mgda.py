@@ -48,7 +48,8 @@ class MGDA(GramianAggregator):
     2018. The latter's code and its descendants run Frank-Wolfe or a projected search for a fixed number of steps, which
     is off by an order of magnitude once gradient norms spread over three decades; here the quadratic programme is
     solved by an active set method. One descendant moves by the gradients that it has divided, so that the step takes
-    the unit of the divisor; the original moves by those of the losses, and so do we.
+    the unit of the divisor; the original moves by those of the losses, and so do we. Heads descend the mean loss: the
+    paper leaves their losses unweighted, its code weights them as it does the trunk's.
     """
 
     method: ClassVar[Method] = Method(

@@ -23,8 +23,7 @@ class NashMTL(PreferenceAggregator):
 
     Args:
         preference: ``[T]`` relative bargaining powers ``p``, for ``G a = p / a``; equal if ``None``. A task with power
-        0
-            has no seat in the bargain.
+            0 has no seat in the bargain.
 
     Scale: ``J' a`` has length ``sqrt(T)`` whatever the gradients are, so a learning rate would mean something else than
     with any other method. The weights are multiplied by the mean gradient norm over ``sqrt(T)``, so that the update is
@@ -34,7 +33,8 @@ class NashMTL(PreferenceAggregator):
     Source: Navon et al., Multi-Task Learning as a Bargaining Game, 2022. The paper approaches the solution by up to 20
     convex programmes per step and reuses weights between steps; here it is found to rounding, as the minimum of a
     strictly convex function, without a history. Where gradients balance each other there is no bargain, and the update
-    is 0 up to rounding. A gradient of 0 has nothing to gain and gets weight 0.
+    is 0 up to rounding. A gradient of 0 has nothing to gain and gets weight 0. Heads descend the mean loss, as under
+    every aggregator; in the authors' code, and its ports, their losses are weighted by ``a`` too.
     """
 
     method: ClassVar[Method] = Method(

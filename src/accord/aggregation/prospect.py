@@ -35,8 +35,10 @@ class Prospect(JacobianAggregator):
 
     Source: Mehta et al., Distributionally Robust Optimization with Bias and Variance Reduction, 2024. The
     paper fills its tables by a full pass before the first step; here an objective counts from when it was first seen.
-    It draws the entry to refresh apart from the one that steps, which its proof needs; here it is the same one. Its
-    proximal step for an l2 term is the optimiser's weight decay.
+    It draws the entry to refresh apart from the one that steps, which its proof needs; here, as in the authors' code,
+    it is the same one. Its proximal step for an l2 term is the optimiser's weight decay. It knows no heads: parameters
+    of one objective alone descend the mean loss, as under every aggregator; list them in ``shared`` if they are to
+    descend the risk.
     """
 
     method: ClassVar[Method] = Method(
