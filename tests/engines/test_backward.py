@@ -512,6 +512,56 @@ def test_engines_without_jacobian_keep_bad_gradients_out(engine, where):
     assert_equal(gradients(case.module), gradients(clean.module))
 
 
+def test_the_representation_leaves_out_whose_head_spoils_a_shared_parameter():
+    case, clean = zoo.build("mlp"), zoo.build("mlp")
+    losses = dict(case.losses)
+    losses["t1"] = losses["t1"] + (case.shared[0][0, 0] * 0).abs().sqrt()
+    with pytest.warns(NonFiniteLossWarning, match="task 't1'.*gradient is not finite"):
+        accord.backward(losses, case.shared, balancers.Mean(), engine="representation")
+    accord.backward({**clean.losses, "t1": None}, clean.shared, balancers.Mean())
+    assert_equal(gradients(case.module), gradients(clean.module))
+
+
+class InfiniteBelow(torch.autograd.Function):
+    """Finite above, not finite below: what overflows inside a trunk."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * math.inf
+
+
+@pytest.mark.parametrize("scale", [None, 2.0**10])
+@pytest.mark.parametrize("way", ["representation", "at", "every"])
+def test_a_direction_that_nobody_measured_must_be_finite(way, scale):
+    first, second, heads = nn.Linear(4, 5), nn.Linear(5, 5), zoo.Heads(5)
+    balancer = accord.engines.Every(accord.aggregation.GradVac(), 3 if way == "every" else 1)
+    scaler = None if scale is None else torch.amp.GradScaler("cpu", init_scale=scale)
+    shared = [*first.parameters(), *second.parameters()]
+
+    def step(between):
+        features = second(between(first(torch.randn(6, 4))))
+        options = {"engine": "representation"} if way == "representation" else {"at": [features]} if way == "at" else {}
+        return accord.backward(heads.losses(features), shared, balancer, scaler=scaler, **options)
+
+    assert step(torch.tanh).active.all()
+    before = [p.grad.clone() for p in [*shared, *heads.parameters()]]
+    state = {name: value.clone() for name, value in balancer.state_dict().items()}
+    if scale is None:
+        with pytest.warns(NonFiniteLossWarning, match="gradient of the shared parameters is not finite"):
+            found = step(InfiniteBelow.apply)
+        assert_equal([p.grad for p in [*shared, *heads.parameters()]], before)
+    else:
+        found = step(InfiniteBelow.apply)
+        assert "overflowed at scale 1024" in found.skipped["t0"]
+        assert all(p.grad.isinf().all() for p in shared)
+    assert not found.active.any()
+    torch.testing.assert_close(dict(balancer.state_dict()), state, equal_nan=True)
+
+
 @pytest.mark.parametrize("engine", ["gramian", "representation"])
 def test_engines_without_jacobian_refuse_methods_that_need_it(engine):
     case = zoo.build("mlp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import torch
@@ -15,10 +16,11 @@ from accord.engines._engine import Engine
 from accord.engines._health import beyond, check_finite, healthy, magnitudes, not_finite
 from accord.engines._reentrant import Captured
 from accord.engines._reuse import Unmeasured, reuses
-from accord.engines._scaling import give_up, overflown
+from accord.engines._scaling import give_up, leave_out, overflown
 from accord.engines.auto import Auto
 from accord.engines.loop import Loop
 from accord.engines.per_group import PerGroup
+from accord.engines.representation import Representation
 from accord.engines.step import Step
 from accord.errors import ConfigurationError
 
@@ -57,7 +59,12 @@ def aggregate(call: Call, aggregator: Aggregator | PerGroup) -> Step:
         return give_up(call, guilty)
     gramian, active, skipped = healthy(measured.total, objectives, ill)
     chosen = active.tolist()
+    elsewhere = known or call.at is not None or isinstance(engine, Representation)
+    before = copy.deepcopy(aggregator.state_dict()) if elsewhere else None
     decision = decide(call, aggregator, found, measured.only(active, gramian), active)
+    if before is not None and not_finite({0: magnitudes(decision.direction)}):
+        aggregator.load_state_dict(before)
+        return leave_out(call)
     factors = _factors(aggregator, objectives.values, active)
     roots = objectives.roots([on and part for on, part in zip(chosen, factors, strict=True)])
     gains = _scaled(common, call.team.pull(roots, common, keep=call.retain), 1.0)

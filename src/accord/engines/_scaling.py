@@ -12,6 +12,7 @@ from torch.amp.grad_scaler import GradScaler
 from accord.engines._autograd import add_to_grad
 from accord.engines._call import Call
 from accord.engines._objectives import Objectives
+from accord.engines._warn import warn_caller
 from accord.engines.step import Step
 from accord.errors import ConfigurationError
 
@@ -60,3 +61,26 @@ def give_up(call: Call, guilty: list[int], also: Iterable[Tensor] = ()) -> Step:
     reasons |= {names[task]: f"its gradient overflowed at scale {scale}" for task in guilty}
     zero = torch.zeros(len(names), dtype=torch.float64)
     return Step(names, objectives.values, zero, None, torch.zeros_like(objectives.active), reasons)
+
+
+def leave_out(call: Call) -> Step:
+    """Return the step that did not take place since the shared parameters' gradient, measured elsewhere, is not finite.
+
+    Which task's it is cannot be told from their sum.
+
+    Warns:
+        NonFiniteLossWarning: unless loss scaling is to blame.
+    """
+    objectives = call.objectives
+    tasks = overflown(objectives, objectives.active.nonzero().squeeze(1).tolist())
+    if tasks:
+        return give_up(call, tasks)
+    reason = "the gradient of the shared parameters is not finite"
+    warn_caller(
+        f"the step is left out: {reason}, though the gradients that decided it are; "
+        'engine="loop", without at= and Every, finds out whose it is'
+    )
+    names = objectives.names
+    skipped = {name: objectives.skipped.get(name, reason) for name in names}
+    zero = torch.zeros(len(names), dtype=torch.float64)
+    return Step(names, objectives.values, zero, None, torch.zeros_like(objectives.active), skipped)

@@ -10,6 +10,7 @@ from torch import Tensor
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Derivatives, Engine, Problem
 from accord.engines._graph import COMMON
+from accord.engines._health import magnitudes, not_finite
 from accord.engines._linear_heads import linear_heads
 from accord.engines._pages import stack_apart
 from accord.engines._products import products
@@ -48,7 +49,11 @@ class Representation(Engine):
                 'computation in common; use engine="loop", with at=[representation] for the same economy'
             )
         blocks = [_rows([row[u] for row in parts.cotangents]) for u in range(len(parts.border))]
-        return Deferred(problem, products(blocks, problem.objectives.active), parts.heads)
+        gramian = products(blocks, problem.objectives.active)
+        # What a head does to a shared parameter itself is not measured, but it must be finite.
+        for task, size in not_finite({task: magnitudes(row) for task, row in enumerate(parts.direct)}).items():
+            gramian[task] = gramian[:, task] = size - size
+        return Deferred(problem, gramian, parts.heads)
 
 
 def _rows(cotangents: list[Tensor | None]) -> Tensor:
