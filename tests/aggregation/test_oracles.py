@@ -110,6 +110,23 @@ def test_aligned_rank_is_not_read_off_the_noise(dtype: torch.dtype) -> None:
     assert np.linalg.norm(found - wanted) < 1e-4 * smallest
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("ratio", [1e4, 1e8, 1e12])
+def test_a_short_gradient_is_no_noise_to_aligned_mtl(dtype: torch.dtype, ratio: float) -> None:
+    rng = np.random.default_rng(1)
+    for tasks in (2, 5):
+        jacobian = rng.standard_normal((tasks, 20)) * np.geomspace(ratio, 1.0, tasks)[:, None]
+        # Among gradients this far apart the shortest singular direction is what is new in the shortest gradient, and
+        # those of the others are of no length beside theirs: the mean of the rows of Q, at its length.
+        axes, lengths = np.linalg.qr(jacobian.T)
+        axes *= np.sign(np.diagonal(lengths))
+        wanted = abs(lengths[-1, -1]) * axes.mean(axis=1)
+        order = rng.permutation(tasks)
+        found = AlignedMTL()(torch.from_numpy(jacobian[order]).to(dtype)).double().numpy()
+        near = 10 * ratio ** (-1 / (tasks - 1)) + 1e-5
+        assert np.linalg.norm(found - wanted) < near * np.linalg.norm(wanted)
+
+
 @given(seeds, some.integers(2, 10))
 @settings(max_examples=40)
 def test_imtlg_makes_equal_progress_along_each_gradient(seed: int, tasks: int) -> None:

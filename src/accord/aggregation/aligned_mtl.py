@@ -11,7 +11,7 @@ from torch import Tensor
 
 from accord.aggregation.preference import PreferenceAggregator
 from accord.errors import ConfigurationError, suggest
-from accord.linalg import precision, spectrum
+from accord.linalg import normalise, precision, spectrum
 from accord.method import Method
 
 Scale = Literal["min", "median", "rmse"]
@@ -41,7 +41,10 @@ class AlignedMTL(PreferenceAggregator):
         preference: ``[T]`` relative importances ``p``; equal if ``None``.
 
     Source: Senushkin et al., Independent Component Alignment for Multi-Task Learning, 2023; the three scales are those
-    of the authors' code, which takes them over the singular values that are kept.
+    of the authors' code, which takes them over the singular values that are kept. That code, and its ports, tell
+    rounding by the Gramian's eigenvalues, among which a gradient a thousandth as long as another passes for it: in
+    single precision such a task is dropped, and the update jumps to the scale of the next. Here the cosines tell, and a
+    short gradient counts as long as it has a direction of its own.
     """
 
     method: ClassVar[Method] = Method(
@@ -62,11 +65,17 @@ class AlignedMTL(PreferenceAggregator):
 
     def solve(self, gramian: Tensor, preference: Tensor) -> Tensor:
         matrix = gramian.numpy()
-        values, vectors = spectrum(matrix / np.abs(matrix).max())
+        cosines, norms = normalise(matrix)
+        values, vectors = spectrum(cosines)
         kept = values > len(values) * precision(matrix) * values[-1]
-        values, vectors = values[kept], vectors[:, kept]
-        aligned = (vectors / np.sqrt(values)) @ (vectors.T @ preference.numpy())
-        return torch.from_numpy(SCALES[self.scale](values) * aligned)
+        # The gradients in coordinates of their span, longest first: so graded, the factor that orthogonalisation leaves
+        # keeps its small singular values to the last digits, which the Gramian's squares would lose.
+        order = np.argsort(-norms)
+        columns = np.sqrt(values[kept])[:, None] * (vectors[:, kept].T * (norms / norms.max()))[:, order]
+        _, lengths, right = np.linalg.svd(np.linalg.qr(columns, mode="r"), full_matrices=False)
+        aligned = np.zeros_like(norms)
+        aligned[order] = (right.T / lengths) @ (right @ preference.numpy()[order])
+        return torch.from_numpy(SCALES[self.scale](lengths**2) * aligned)
 
     def extra_repr(self) -> str:
         return f"scale={self.scale!r}"
