@@ -14,7 +14,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MERGING = Path(__file__).parent / "src" / "accord" / "merging"
-SOURCE, LIBRARY = MERGING / "kernels.c", MERGING / "kernels.shared"
+SOURCES = [MERGING / name for name in ("kernels.h", "kernels.c", "stretches.c")]
+LIBRARY = MERGING / "kernels.shared"
 # Sums are in the order of the source and products are rounded (-ffp-contract), as without the library; comparisons
 # with NaN may forget that they raise a flag nobody reads, which lets the compiler choose vector instructions.
 FLAGS = ["-O3", "-shared", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
@@ -37,9 +38,10 @@ def compiled() -> bool:
     level = LEVELS.get(platform.machine().lower())
     if os.name != "posix" or level is None:
         return False
-    mark = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
+    mark = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()[:16]
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    command = [*compiler, *FLAGS, *level, f'-DSOURCE="{mark}"', "-o", str(LIBRARY), str(SOURCE), "-lm"]
+    files = [str(source) for source in SOURCES if source.suffix == ".c"]
+    command = [*compiler, *FLAGS, *level, f'-DSOURCE="{mark}"', "-o", str(LIBRARY), *files, "-lm"]
     try:
         return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode == 0
     except (OSError, subprocess.SubprocessError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,8 +19,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from accord.merging import DARE, DELLA, PCB, SLERP, TIES, Breadcrumbs, Linear, MergingMethod, TaskArithmetic, compiled
-from accord.merging.block import BLOCK
+from accord.merging import (
+    DARE,
+    DELLA,
+    PCB,
+    SLERP,
+    TIES,
+    Breadcrumbs,
+    Linear,
+    MergingMethod,
+    ModelStock,
+    Rules,
+    TaskArithmetic,
+    compiled,
+    engine,
+)
+from accord.merging.align import align
+from accord.merging.at_once import MergesAtOnce
+from accord.merging.block import BLOCK, Block
+from accord.merging.gramians import GramianSurvey, Vectors
+from accord.merging.survey import Survey
 
 needs_library = pytest.mark.skipif(compiled.kernels() is None, reason="no C compiler when Accord was installed")
 
@@ -30,8 +50,8 @@ FINITE = st.sampled_from([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.0078125, 3.0, 1e-40
 
 
 @contextmanager
-def with_paths(**paths: Path) -> Iterator[None]:
-    """Other paths of ``SOURCE`` or ``LIBRARY``, with which nothing compiled is found."""
+def with_paths(**paths: Path | tuple[Path, ...]) -> Iterator[None]:
+    """Other paths of ``SOURCES`` or ``LIBRARY``, with which nothing compiled is found."""
     before = {name: getattr(compiled, name) for name in paths}
     try:
         for name, path in paths.items():
@@ -64,6 +84,7 @@ METHODS = [
     TIES([0.2, 1.0, 0.6], merge="max"),
     DARE(0.4, merge="ties"),
     DARE(0.4, merge="ties_sum", weights=0.3),
+    DARE([0.02, 1.0, 0.7], weights=[1.0, -0.5, 0.7], scale=0.4),
     DELLA(0.4),
     Breadcrumbs(0.7, 0.05),
     PCB(),
@@ -79,11 +100,10 @@ def test_methods_give_the_same_bits(method: MergingMethod, data: st.DataObject, 
     kinds = FINITE if finite else NUMBERS
     rows = data.draw(st.lists(st.lists(kinds, min_size=length, max_size=length), min_size=4, max_size=4))
     base, *models = torch.tensor(rows).bfloat16().unbind()
-    count = 2 if isinstance(method, SLERP) else 3
-    based = base if method.base != "unused" and not isinstance(method, SLERP) else None
-    found = merged(method, based, models[:count])
+    based, models = given_to(method, base, models)
+    found = merged(method, based, models)
     with without_library():
-        wanted = merged(method, based, models[:count])
+        wanted = merged(method, based, models)
     # The sign of a 0, which no later sum depends on, is not compared.
     assert torch.equal(found.nan_to_num(7.0, 8.0, 9.0), wanted.nan_to_num(7.0, 8.0, 9.0)), (found, wanted)
 
@@ -91,19 +111,139 @@ def test_methods_give_the_same_bits(method: MergingMethod, data: st.DataObject, 
 @needs_library
 @pytest.mark.parametrize("method", METHODS, ids=repr)
 def test_blocks_that_are_no_multiple_of_a_vector_give_the_same_bits(method: MergingMethod) -> None:
-    generator = torch.Generator().manual_seed(0)
-    base = torch.randn(BLOCK + 2 * 13, generator=generator).bfloat16()
-    models = [(base + 0.01 * torch.randn(len(base), generator=generator)).bfloat16() for _ in range(3)]
-    count = 2 if isinstance(method, SLERP) else 3
-    based = base if method.base != "unused" and not isinstance(method, SLERP) else None
-    found = merged(method, based, models[:count])
+    base, *models = four(BLOCK + 2 * 13)
+    based, models = given_to(method, base, models)
+    found = merged(method, based, models)
     with without_library():
-        assert torch.equal(found, merged(method, based, models[:count]))
+        assert torch.equal(found, merged(method, based, models))
+
+
+def four(length: int, seed: int = 0) -> list[Tensor]:
+    """A base and three models near it."""
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.randn(length, generator=generator).bfloat16()
+    return [base, *((base + 0.01 * torch.randn(length, generator=generator)).bfloat16() for _ in range(3))]
+
+
+def given_to(method: MergingMethod, base: Tensor, models: list[Tensor]) -> tuple[Tensor | None, list[Tensor]]:
+    """What a method takes of these."""
+    between = isinstance(method, SLERP)
+    return None if between or method.base == "unused" else base, models[:2] if between else models
+
+
+FAST = [method for method in METHODS if isinstance(method, MergesAtOnce) and getattr(method, "merge", "") != "max"]
+
+
+@needs_library
+@pytest.mark.parametrize("method", FAST, ids=repr)
+@pytest.mark.parametrize("length", [0, 1, 3, 511, 513, 1056, 2 * 1056 + 257])
+def test_stretches_that_end_anywhere_give_the_same_bits(
+    method: MergingMethod, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, *every = four(length)
+    base, models = given_to(method, whole, every)
+    with without_library():
+        wanted = merged(method, base, models)
+    monkeypatch.setattr(engine, "STRETCH", 1056)  # pieces of 512 that end at no run of 256
+    monkeypatch.setattr(engine.Engine, "_merge_blocks", _refused)
+    assert torch.equal(merged(method, base, models), wanted)
+
+
+def _refused(*_: object) -> int:
+    raise AssertionError("merged block by block")
+
+
+@needs_library
+@pytest.mark.filterwarnings("ignore::accord.merging.NonFiniteMergeWarning")
+@pytest.mark.parametrize("method", FAST, ids=repr)
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan, 3.3895313892515355e38])
+def test_a_stretch_that_is_not_finite_leaves_the_others_as_they_are(
+    method: MergingMethod, odd: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last number is the largest of bfloat16, half a step above which there is none."""
+    monkeypatch.setattr(engine, "STRETCH", 1056)
+    base, *every = four(3 * 1056)
+    base[1100], every[0][1200], every[1][1300] = odd, odd, -odd
+    for tensor in (base, *every):
+        tensor[1500] = odd
+    based, models = given_to(method, base, every)
+    found = merged(method, based, models)
+    with without_library():
+        wanted = merged(method, based, models)
+    assert torch.equal(found.nan_to_num(7.0, 8.0, 9.0), wanted.nan_to_num(7.0, 8.0, 9.0))
+
+
+@needs_library
+def test_more_models_than_fit_are_merged_block_by_block() -> None:
+    generator = torch.Generator().manual_seed(2)
+    base, *models = torch.randn(2 + compiled.AT_ONCE, 700, generator=generator).bfloat16().unbind()
+    for method in (TIES(0.3, trim="tensor"), DARE(0.5, merge="ties"), TaskArithmetic(0.1), ModelStock()):
+        found = merged(method, base, models)
+        with without_library():
+            assert torch.equal(found, merged(method, base, models))
+
+
+@needs_library
+@pytest.mark.parametrize("vectors", ["models", "all", "deltas"])
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_inner_products_are_the_same_to_the_last_bit_and_exact(vectors: Vectors, kind: torch.dtype) -> None:
+    base, *models = (tensor.to(kind) for tensor in four(2 * 1056 + 45))
+    rows = [x.double().numpy() for x in ([base, *models] if vectors == "all" else models)]
+    rows = [row - base.double().numpy() for row in rows] if vectors == "deltas" else rows
+    exact = np.array([[math.fsum(one * other) for other in rows] for one in rows])
+
+    def found() -> np.ndarray:
+        with patch.object(engine, "STRETCH", 1056):
+            return GivenGramian(vectors).look(base, models)
+
+    compiled_ones = found()
+    with without_library():
+        assert np.array_equal(compiled_ones, found())
+    np.testing.assert_allclose(compiled_ones, exact, rtol=1e-13, atol=1e-13 * np.abs(exact).max())
+
+
+class GivenGramian(MergingMethod):
+    """Looks at inner products and nothing else."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self.vectors: Vectors = vectors
+
+    def survey(self, models: int, elements: int, based: bool) -> Survey:
+        return GramianSurvey(models, self.vectors)
+
+    def combine(self, block: Block, found: np.ndarray) -> Tensor:
+        self.found = found
+        return block.base()
+
+    def look(self, base: Tensor, models: list[Tensor]) -> np.ndarray:
+        merged(self, base, models)
+        return self.found
+
+
+@needs_library
+@pytest.mark.parametrize("alike", [False, True])
+def test_thresholds_of_a_tensor_are_those_of_a_sort(alike: bool) -> None:
+    """Of so many numbers a sample is taken first; an infinity that base and model share counts as no change."""
+    base, *models = four(300_000, seed=3)
+    if alike:  # differences are a few multiples of one number, which lie on the ends of brackets
+        base, models = base.fill_(1.0), [(1.0 + torch.randint(-9, 9, base.shape) / 128).bfloat16() for _ in models]
+    base[:50] = np.inf
+    models[0][:60] = np.inf
+    method = TIES([0.2, 0.5, 0.9], trim="tensor")
+    entry = align(method, {"w": base}, [{"w": model} for model in models], Rules())
+    spans = engine.Engine(1, lambda name, count: None)
+    with spans._pool() as pool:
+        (found,) = engine.run_all(pool, [(spans._survey_tensor, entry[0])])
+    for place, model in enumerate(models):
+        sizes = (model.double() - base.double()).abs().nan_to_num(nan=0.0, posinf=np.inf).sort().values
+        keeps = (60_000, 150_000, 270_000)[place]
+        assert found[place][place] == sizes[-keeps]
 
 
 @needs_library
 @pytest.mark.parametrize("view", ["strided", "offset", "half", "single"])
-def test_tensors_that_are_no_plain_bfloat16_are_read_right(view: str) -> None:
+@pytest.mark.parametrize("method", FAST, ids=repr)
+def test_tensors_that_are_no_plain_bfloat16_are_read_right(view: str, method: MergingMethod) -> None:
     generator = torch.Generator().manual_seed(1)
     whole = [torch.randn(64, 6, generator=generator).bfloat16() for _ in range(4)]
     cut = {
@@ -112,13 +252,15 @@ def test_tensors_that_are_no_plain_bfloat16_are_read_right(view: str) -> None:
         "half": lambda x: x.half(),
         "single": lambda x: x.float(),
     }[view]
-    base, *models = (cut(x) for x in whole)
-    plain = [x.contiguous().double() for x in (base, *models)]
-    summed = plain[0] + 0.3 * sum(model - plain[0] for model in plain[1:])
-    assert torch.allclose(merged(TaskArithmetic(0.3), base, models).double(), summed, rtol=1e-2, atol=1e-2)
-    found = merged(TIES(0.4), base, models)
+    every = [cut(x) for x in whole]
+    base, models = given_to(method, every[0], every[1:])
+    found = merged(method, base, models)
     with without_library():
-        assert torch.equal(found, merged(TIES(0.4), base, models))
+        assert torch.equal(found, merged(method, base, models))
+    plain = [x.contiguous().double() for x in every]
+    summed = plain[0] + 0.3 * sum(model - plain[0] for model in plain[1:])
+    if isinstance(method, TaskArithmetic):
+        assert torch.allclose(found.double(), summed, rtol=1e-2, atol=1e-2)
 
 
 @needs_library
@@ -140,10 +282,12 @@ def test_a_tally_counts_what_numpy_counts(numbers: list[float], bounds: list[flo
 
 @needs_library
 def test_a_library_of_another_source_is_not_used(tmp_path: Path) -> None:
-    changed = tmp_path / "kernels.c"
-    changed.write_bytes(compiled.SOURCE.read_bytes() + b"\n")
-    with with_paths(SOURCE=changed):
-        assert compiled.kernels() is None
+    for place, source in enumerate(compiled.SOURCES):
+        changed = tmp_path / source.name
+        changed.write_bytes(source.read_bytes() + b"\n")
+        others = compiled.SOURCES[:place], compiled.SOURCES[place + 1 :]
+        with with_paths(SOURCES=(*others[0], changed, *others[1])):
+            assert compiled.kernels() is None
 
 
 def test_a_file_that_is_no_library_is_not_used(tmp_path: Path) -> None:
@@ -158,7 +302,8 @@ def test_a_file_that_is_no_library_is_not_used(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
     flags = ["-O1", "-Wall", "-Wextra", "-Wno-psabi", "-Werror", "-fPIC", "-shared", '-DSOURCE="x"']
-    command = ["cc", *flags, "-o", str(tmp_path / "k"), str(compiled.SOURCE), "-lm"]
+    sources = [str(source) for source in compiled.SOURCES if source.suffix == ".c"]
+    command = ["cc", *flags, "-o", str(tmp_path / "k"), *sources, "-lm"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -168,7 +313,8 @@ def test_an_installation_without_a_compiler_goes_without(tmp_path: Path) -> None
     merging = tmp_path / "src" / "accord" / "merging"
     merging.mkdir(parents=True)
     shutil.copy(root / "hatch_build.py", tmp_path)
-    shutil.copy(compiled.SOURCE, merging)
+    for source in compiled.SOURCES:
+        shutil.copy(source, merging)
     call = (
         "import sys, types;"
         "plugin = types.ModuleType('hatchling.builders.hooks.plugin.interface');"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accord.merging.compiled import address, kernels
+from accord.merging.compiled import AT_ONCE, address, kernels
 from accord.merging.finite import fits
 
 # Elements per block: a handful of float32 buffers of this length stay in a core's second-level cache. Where a method
@@ -18,6 +18,9 @@ from accord.merging.finite import fits
 BLOCK = 1 << 17
 SHORTEST = 1 << 13
 CACHE = 1 << 23
+# Elements that compiled loops are given at once, where they need no buffers: one call then lasts so long that waking a
+# thread that waited for the interpreter's lock does not count, and what it wrote is still in the second-level cache.
+STRETCH = 1 << 19
 
 
 @dataclass(slots=True)
@@ -100,9 +103,9 @@ class Block:
         self._models = models
         self._dtype = dtype
         self._buffers = buffers
-        self._known = {} if known is None else known
+        self.known = {} if known is None else known
         self._loaded: Tensor | None = None
-        self._broken = False
+        self._fitting: bool | None = None
 
     def buffer(self, key: str, dtype: torch.dtype | None = None) -> Tensor:
         """Return a work buffer ``[length]`` of this thread, with whatever it last held."""
@@ -113,7 +116,6 @@ class Block:
         if self._loaded is None:
             assert self._base is not None
             self._loaded = self._read(self._base, "base")
-            self._broken = not fits(self._loaded, self._dtype)
         return self._loaded
 
     def model(self, index: int, key: str = "model") -> Tensor:
@@ -127,35 +129,25 @@ class Block:
         """
         base = self.base()
         delta = self._into(self.stack().rows[index], self._models[index])
-        same = delta == base if self._broken else None
+        same = None if self._fits() else delta == base
         delta.sub_(base)
         return delta if same is None else delta.masked_fill_(same, 0.0)
 
     def deltas(self) -> Stack:
         """Return all task vectors, as :meth:`delta` has them."""
-        stack, base = self.stack(), self.base()
-        if self._broken:
-            for index in range(self.count):
-                self.delta(index)
-            return stack
-        loops, places = kernels(), self.addresses()
-        if loops is not None and places:
+        stack, base, loops = self.stack(), self.base(), kernels()
+        places = [self.address(index) for index in range(self.count)]
+        if loops is not None and all(places):
             for row, place in zip(stack.rows, places, strict=True):
                 loops.delta(place, base, row)
-            return stack
-        for row, model in zip(stack.rows, self._models, strict=True):
-            self._into(row, model)
-        stack.whole.sub_(base)
+        elif self._fits():
+            for row, model in zip(stack.rows, self._models, strict=True):
+                self._into(row, model)
+            stack.whole.sub_(base)
+        else:
+            for index in range(self.count):
+                self.delta(index)
         return stack
-
-    def addresses(self) -> list[int]:
-        """Return where the models' elements lie in memory, or nothing if compiled loops cannot make task vectors.
-
-        See :meth:`address`; the base must be finite.
-        """
-        self.base()
-        places = [] if self._broken else [self.address(index) for index in range(self.count)]
-        return places if all(places) else []
 
     def address(self, index: int) -> int:
         """Return where the elements of a model, or of the base at -1, lie in memory; 0 if compiled loops cannot tell.
@@ -165,15 +157,25 @@ class Block:
         source = self._base if index < 0 else self._models[index]
         return address(source, self.start) if self._dtype == torch.float32 else 0
 
+    def addresses(self) -> list[int]:
+        """Return all addresses, the base's first (0 if there is none), where compiled loops can take all at once.
+
+        Nothing where they cannot, or are not there.
+        """
+        if kernels() is None or self.count > AT_ONCE:
+            return []
+        places = [self.address(index) for index in range(-1, self.count)]
+        return places if all(places[0 if self.has_base else 1 :]) else []
+
     def stack(self, key: str = "deltas", dtype: torch.dtype | None = None) -> Stack:
         """Return a work buffer ``[count, length]`` of this thread, with whatever it last held."""
         return self._buffers.stack(key, self.count, self.length, dtype or self._dtype)
 
     def once(self, key: str, make: Callable[[], Any]) -> Any:
         """Return what ``make`` returned for the first block of this tensor."""
-        if key not in self._known:
-            self._known[key] = make()
-        return self._known[key]
+        if key not in self.known:
+            self.known[key] = make()
+        return self.known[key]
 
     def settled(self) -> Tensor:
         """Return where ``[length]`` all checkpoints agree; NaN agrees with NaN."""
@@ -183,6 +185,12 @@ class Block:
             model = self.model(index)
             same &= (model == first) | (model.isnan() & first.isnan())
         return same
+
+    def _fits(self) -> bool:
+        """Return whether the base is finite; ``False`` may also mean that it is only large."""
+        if self._fitting is None:
+            self._fitting = fits(self.base(), self._dtype)
+        return self._fitting
 
     def _read(self, source: Tensor, key: str) -> Tensor:
         return self._into(self.buffer(key), source)

@@ -11,18 +11,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from accord.merging.at_once import MergesAtOnce
 from accord.merging.block import Block
 from accord.merging.compiled import kernels
 from accord.merging.merging_method import MergingMethod
-from accord.merging.survey import Part, Survey
 
 Array = npt.NDArray[np.float64]
-# Products are summed in runs of this many elements and the runs in float64: BLAS keeps enough partial sums of a run
-# for a relative error of 1e-8 in float32.
-RUN = 1 << 17
 
 
-class Combination(MergingMethod):
+class Combination(MergingMethod, MergesAtOnce):
     """A method whose result is ``c_0 base + sum_i c_i model_i``, with coefficients for each tensor.
 
     What such a method looks at, if anything, is the Gramian of a tensor's checkpoints. Coefficients act on the
@@ -35,6 +32,9 @@ class Combination(MergingMethod):
 
     def combine(self, block: Block, found: Any) -> Tensor:
         return weigh(block, lambda: self.coefficients(block.count, block.has_base, found))
+
+    def at_once(self, stretch: Block, found: Any) -> Tensor | None:
+        return weigh_at_once(stretch, lambda: self.coefficients(stretch.count, stretch.has_base, found))
 
 
 def weigh(block: Block, coefficients: Callable[[], Sequence[float]]) -> Tensor:
@@ -63,56 +63,19 @@ def weigh(block: Block, coefficients: Callable[[], Sequence[float]]) -> Tensor:
     return merged
 
 
+def weigh_at_once(stretch: Block, coefficients: Callable[[], Sequence[float]]) -> Tensor | None:
+    """Return the same rounded to bfloat16; ``None`` as :meth:`accord.merging.at_once.MergesAtOnce.at_once` does."""
+    loops = kernels()
+    used = stretch.once("used", lambda: _used(coefficients(), torch.float32)) if loops is not None else []
+    places = [stretch.address(index) for index, _, _ in used]
+    if loops is None or not used or not all(places):
+        return None
+    result = stretch.buffer("result", torch.bfloat16)
+    return result if loops.mix(places, [weight for _, weight, _ in used], result) else None
+
+
 def _used(coefficients: Sequence[float], dtype: torch.dtype) -> list[tuple[int, float, Tensor]]:
     """Return place, -1 for the base, and coefficient of what has one; as a tensor, too, which multiplies faster."""
     return [
         (place, weight, torch.tensor(weight, dtype=dtype)) for place, weight in enumerate(coefficients, -1) if weight
     ]
-
-
-class GramianSurvey(Survey):
-    """All inner products of a tensor's checkpoints.
-
-    Args:
-        models: how many there are.
-        vectors: ``"models"``; ``"all"``, with the base first; or ``"deltas"``, the models minus the base.
-
-    ``found`` is ``[n, n]``, or ``[1 + n, 1 + n]`` for ``"all"``, in float64. Cost: one pass, ``n (n + 1) / 2`` products
-    per element.
-    """
-
-    def __init__(self, models: int, vectors: str) -> None:
-        self.models = models
-        self.vectors = vectors
-
-    def part(self) -> Part:
-        return _Products(self.models + (self.vectors == "all"), self.vectors)
-
-    def take(self, parts: Sequence[Part]) -> None:
-        self.found = sum(part.total for part in parts if isinstance(part, _Products))
-        self.finished = True
-
-
-class _Products(Part):
-    def __init__(self, size: int, vectors: str) -> None:
-        self.total = np.zeros((size, size))
-        self.vectors = vectors
-
-    def look(self, block: Block) -> None:
-        rows = self._rows(block)
-        for i, first in enumerate(rows):
-            for j, second in enumerate(rows[: i + 1]):
-                self.total[i, j] += _dot(first, second)
-                self.total[j, i] = self.total[i, j]
-
-    def _rows(self, block: Block) -> Sequence[Tensor]:
-        if self.vectors == "deltas":
-            return block.deltas().rows
-        models = [block.model(index, f"row {index}") for index in range(block.count)]
-        return [block.base(), *models] if self.vectors == "all" else models
-
-
-def _dot(first: Tensor, second: Tensor) -> float:
-    if len(first) <= RUN:
-        return torch.dot(first, second).item()
-    return sum(torch.dot(one, other).item() for one, other in zip(first.split(RUN), second.split(RUN), strict=True))

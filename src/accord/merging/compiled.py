@@ -7,26 +7,46 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.h", "kernels.c", "stretches.c"))
 # A name that no import system takes for one of Python's own modules.
 LIBRARY = Path(__file__).with_name("kernels.shared")
 MOST = 64  # task vectors that compiled loops elect from
+AT_ONCE = 16  # models that they merge in one call for a whole stretch
+LANES = 32  # sums that products are added to in turn
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Tallied = tuple[int, int, int, Floats]
 _pointer, _size, _float = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float
 _word = ctypes.c_uint64
 _Counts = ctypes.c_int64 * 3
 
 
+class Delta(ctypes.Structure):
+    """A task vector as ``stretches.c`` describes it; ``x`` is the address of the model's numbers."""
+
+    _fields_: ClassVar = [
+        ("x", _pointer),
+        ("least", _float),
+        ("factor", _float),
+        ("weight", _float),
+        ("bytes", ctypes.c_int32),
+        ("keep_below", ctypes.c_int32),
+        ("limit", ctypes.c_uint32),
+        ("key", _word),
+        ("rest", _word),
+    ]
+
+
 class Kernels:
-    """The functions of ``kernels.c`` on tensors and arrays; other threads run meanwhile.
+    """The functions of ``kernels.c`` and ``stretches.c`` on tensors and arrays; other threads run meanwhile.
 
     Tensors and arrays are contiguous and in main memory; their lengths are the caller's to see to.
     """
@@ -52,11 +72,20 @@ class Kernels:
             ctypes.c_int,
         )
         self._elect = _function(
-            library.accord_elect, _pointer, _size, _size, _pointer, _pointer, _float, ctypes.c_int, _pointer
+            library.accord_elect, _pointer, _size, _size, _size, _pointer, _pointer, _float, ctypes.c_int, _pointer
         )
+        self._mix = _function(library.accord_mix, _pointer, _pointer, _size, _size, _pointer)
+        self._gramian = _function(library.accord_gramian, _pointer, _pointer, _pointer, _size, _size, _pointer)
+        self._agree = _function(
+            library.accord_agree, _pointer, _pointer, _size, _size, _size, ctypes.c_int, _float, _float, _pointer
+        )
+        self._mix.restype = self._agree.restype = ctypes.c_bool
 
     def delta(self, model: int, base: Tensor, out: Tensor) -> None:
-        """Write bfloat16 numbers at the address ``model`` minus ``base [n]`` to ``out [n]``, float32."""
+        """Write bfloat16 numbers at the address ``model`` minus ``base [n]`` to ``out [n]``, float32.
+
+        Where they are the same that is 0, of infinities, too.
+        """
         self._delta(model, base.data_ptr(), out.data_ptr(), out.numel())
 
     def weigh(self, model: int, weight: float, more: bool, out: Tensor) -> None:
@@ -70,9 +99,9 @@ class Kernels:
         """
         return _tallied(self._tally, [numbers.data_ptr()], low, high, within)
 
-    def tally_delta(self, model: int, base: Tensor, low: float, high: float, within: Tensor) -> Tallied:
-        """Return the same of the magnitudes of bfloat16 numbers at the address ``model`` minus ``base [n]``."""
-        return _tallied(self._tally_delta, [model, base.data_ptr()], low, high, within)
+    def tally_delta(self, model: int, base: int, low: float, high: float, within: Tensor) -> Tallied:
+        """Return the same of the magnitudes of bfloat16 numbers at the address ``model`` minus those at ``base``."""
+        return _tallied(self._tally_delta, [model, base], low, high, within)
 
     def drop(
         self, deltas: Tensor, key: int, run: int, before: int, bytes_each: int, limit: int, rest: int, below: bool
@@ -90,7 +119,39 @@ class Kernels:
         count, length = deltas.shape
         row = _float * count
         shares = row(*(abs(weight) for weight in weights))
-        self._elect(deltas.data_ptr(), count, length, row(*least), shares, draw, mean, out.data_ptr())
+        bounds = row(*least) if any(least) else None
+        self._elect(deltas.data_ptr(), count, length, length, bounds, shares, draw, mean, out.data_ptr())
+
+    def mix(self, models: Sequence[int], weights: Sequence[float], out: Tensor) -> bool:
+        """Write the weighted sum of bfloat16 numbers at the addresses ``models`` to ``out [n]``, bfloat16.
+
+        Return whether all of it is finite.
+        """
+        count = len(models)
+        places, factors = (_pointer * count)(*models), (_float * count)(*weights)
+        return self._mix(places, factors, count, out.numel(), out.data_ptr())
+
+    def gramian(self, models: Sequence[int], base: int, length: int, sums: Doubles) -> None:
+        """Add products of any two of several vectors to ``sums [pairs, LANES]``: (0, 0), (1, 0), (1, 1), (2, 0) ...
+
+        The vectors are ``length`` bfloat16 numbers at the addresses ``models``, less those at ``base`` unless it is 0.
+        """
+        self._gramian((_pointer * len(models))(*models), None, base, len(models), length, sums.ctypes.data)
+
+    def products(self, rows: Sequence[Tensor], sums: Doubles) -> None:
+        """Do the same for vectors ``[n]`` of float32."""
+        places = (_pointer * len(rows))(*(row.data_ptr() for row in rows))
+        self._gramian(None, places, None, len(rows), rows[0].numel(), sums.ctypes.data)
+
+    def agree(
+        self, deltas: Sequence[Delta], base: int, place: int, how: int, draw: float, scale: float, out: Tensor
+    ) -> bool:
+        """Write the base plus the merged task vector to ``out [n]``, bfloat16; return whether all of it is finite.
+
+        See ``accord_agree``; ``place`` is that of the first number in its tensor.
+        """
+        each = (Delta * len(deltas))(*deltas)
+        return self._agree(each, base, len(deltas), out.numel(), place, how, draw, scale, out.data_ptr())
 
 
 @cache
@@ -105,8 +166,8 @@ def kernels() -> Kernels | None:
 
 
 def fingerprint() -> bytes:
-    """Return what a library must say to have been compiled of the source beside it."""
-    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16].encode()
+    """Return what a library must say to have been compiled of the sources beside it."""
+    return hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()[:16].encode()
 
 
 def address(source: Tensor | None, start: int) -> int:

@@ -8,15 +8,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from accord.merging.at_once import MergesAtOnce
 from accord.merging.block import Block, Stack
-from accord.merging.gathering import Merge, check_merge, gather
-from accord.merging.masks import drop
+from accord.merging.compiled import Delta
+from accord.merging.gathering import Merge, check_merge, gather, gather_at_once
+from accord.merging.masks import draws, drop
 from accord.merging.merging_method import MergingMethod, per_model
 from accord.merging.ties import check_densities
 from accord.method import Method
 
 
-class DARE(MergingMethod):
+class DARE(MergingMethod, MergesAtOnce):
     """Drop entries of the task vectors at random and enlarge the others, then merge by task arithmetic or by TIES.
 
     Each entry of each task vector is kept with probability ``density`` and divided by it, else set to 0, so that the
@@ -80,6 +82,14 @@ class DARE(MergingMethod):
                 delta.mul_(factor)
         merged = gather(block, deltas, self.merge, weights)
         return torch.add(block.base(), merged, alpha=scale, out=merged)
+
+    def at_once(self, stretch: Block, found: Any) -> Tensor | None:
+        weights, densities, factors, scale = stretch.once("factors", lambda: self._factors(stretch.count))
+        deltas = [
+            draws(Delta(factor=factor, weight=abs(weight)), self.seed, stretch.name, index, density)
+            for index, (weight, density, factor) in enumerate(zip(weights, densities, factors, strict=True))
+        ]
+        return gather_at_once(stretch, self.merge, deltas, scale)
 
     def _factors(self, models: int) -> tuple[list[float], list[float], list[float], float]:
         """Return weights, densities, the factors of what is kept, and that of the merged task vector.

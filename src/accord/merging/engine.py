@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from accord.merging.block import BLOCK, CACHE, SHORTEST, Block, Buffers
+from accord.merging.at_once import LooksAtOnce, MergesAtOnce
+from accord.merging.block import BLOCK, CACHE, SHORTEST, STRETCH, Block, Buffers
 from accord.merging.entry import Entry
 from accord.merging.finite import fits
 from accord.merging.lazy import LazyTensor
@@ -89,16 +90,29 @@ class Engine:
             for start in range(0, entry.elements, BLOCK):
                 sink.put(entry, start, entry.copy[start : start + BLOCK])
             return
-        found = spans.get(repr(entry.method)) if entry.method.scope == "model" else self._survey_tensor(entry)
+        method = entry.method
+        found = spans.get(repr(method)) if method.scope == "model" else self._survey_tensor(entry)
+        fast = method if isinstance(method, MergesAtOnce) and entry.dtype == torch.bfloat16 else None
         broken = 0
-        for block in self._blocks(entry):
+        for stretch in self._stretches(entry, STRETCH if fast else entry.elements):
+            result = fast.at_once(stretch, found) if fast else None
+            if result is not None:
+                sink.put(entry, stretch.start, result)
+            else:
+                broken += self._merge_blocks(entry, stretch, found, sink)
+        if broken:
+            self.notice(entry.name, broken)
+
+    def _merge_blocks(self, entry: Entry, stretch: Block, found: Any, sink: Sink) -> int:
+        """Merge a stretch block by block; return how many numbers are not finite."""
+        broken = 0
+        for block in self._within(entry, stretch):
             merged = entry.method.combine(block, found)
             result = block.buffer("result", entry.dtype).copy_(merged)
             if not fits(merged, entry.dtype):
                 broken += self._mend(block, result)
             sink.put(entry, block.start, result)
-        if broken:
-            self.notice(entry.name, broken)
+        return broken
 
     def _survey_tensor(self, entry: Entry) -> Any:
         survey = self._begin(entry, entry.elements)
@@ -121,17 +135,29 @@ class Engine:
     def _look(self, survey: Survey, entry: Entry) -> Part:
         part = survey.part()
         seen = entry if survey.stride == 1 else _sampled(entry, survey.stride)
-        for block in self._blocks(seen):
-            part.look(block)
+        fast = part if isinstance(part, LooksAtOnce) else None
+        for stretch in self._stretches(seen, STRETCH if fast else seen.elements):
+            if fast is None or not fast.at_once(stretch):
+                for block in self._within(seen, stretch):
+                    part.look(block)
         return part
 
-    def _blocks(self, entry: Entry) -> Iterator[Block]:
-        length = block_length(entry)
+    def _stretches(self, entry: Entry, length: int) -> Iterator[Block]:
+        """Yield a tensor in stretches of ``length``, of which nothing is read yet."""
+        known: dict[str, Any] = {}
+        for start in range(0, entry.elements, max(1, length)):
+            yield self._block(entry, start, min(length, entry.elements - start), known)
+
+    def _within(self, entry: Entry, stretch: Block) -> Iterator[Block]:
+        """Yield the blocks of a stretch."""
+        length, end = block_length(entry), stretch.start + stretch.length
+        for start in range(stretch.start, end, length):
+            yield self._block(entry, start, min(length, end - start), stretch.known)
+
+    def _block(self, entry: Entry, start: int, length: int, known: dict[str, Any]) -> Block:
         buffers: Buffers = self._local.buffers
-        name, known = entry.tied or entry.name, {}
-        for start in range(0, entry.elements, length):
-            size = min(length, entry.elements - start)
-            yield Block(name, start, size, entry.base, entry.models, entry.arithmetic, buffers, entry.shape, known)
+        name = entry.tied or entry.name
+        return Block(name, start, length, entry.base, entry.models, entry.arithmetic, buffers, entry.shape, known)
 
     def _start_thread(self) -> None:
         # Blocks are too short to be shared out once more. This sets the calling thread's own number.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from accord.merging.combination import Array, Combination, GramianSurvey
+from accord.merging.combination import Array, Combination
+from accord.merging.gramians import GramianSurvey
 from accord.merging.multi_slerp import shares
 from accord.merging.sphere import spherical_mean
 from accord.merging.survey import Survey

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from accord.merging.compiled import kernels
+from accord.merging.compiled import Delta, kernels
 
 Words = npt.NDArray[np.uint64]
 
@@ -76,6 +76,14 @@ def drop(seed: int, name: str, stream: int, start: int, density: float, row: Ten
         return
     key = int(_keys(seed, name, (stream,))[0])
     loops.drop(row, key, *divmod(start, RUN), *_limits(density))
+
+
+def draws(delta: Delta, seed: int, name: str, stream: int, density: float) -> Delta:
+    """Set what ``delta`` is dropped by to the mask that :func:`draw_masks` draws."""
+    if density != 1.0:
+        delta.key = int(_keys(seed, name, (stream,))[0])
+        delta.bytes, delta.limit, delta.rest, delta.keep_below = _limits(density)
+    return delta
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accord.errors import ConfigurationError
-from accord.merging.block import BLOCK
+from accord.merging.block import BLOCK, STRETCH
 from accord.merging.engine import block_length
 from accord.merging.entry import Entry
 from accord.merging.lazy import LazyTensor
@@ -16,6 +16,8 @@ from accord.merging.matrix_method import MatrixMethod
 MEGABYTE = 1 << 20
 # Besides three for each model (task vectors, what is kept of them, masks): base, magnitudes, signs, sums, the result.
 SHARED_BUFFERS = 12
+# What compiled loops write a stretch to: the result in bfloat16, and numbers within a bracket in float32.
+STRETCHED = STRETCH * (2 + 4)
 SLACK = 48 * MEGABYTE  # the interpreter's own growth, thread stacks, states of checksums
 
 
@@ -33,7 +35,7 @@ def per_thread(entries: Sequence[Entry]) -> int:
     most = 0
     for entry in entries:
         length = max(block_length(entry), BLOCK)
-        buffers = (SHARED_BUFFERS + 3 * len(entry.models)) * length * entry.arithmetic.itemsize
+        buffers = STRETCHED + (SHARED_BUFFERS + 3 * len(entry.models)) * length * entry.arithmetic.itemsize
         if isinstance(entry.method, MatrixMethod) and entry.method.is_matrix(entry.name, entry.shape):
             buffers = _matrix_bytes(entry.method, entry)
         buffers += _lazy_bytes(entry, length)

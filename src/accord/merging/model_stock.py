@@ -8,7 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from accord.merging.block import Block
-from accord.merging.combination import Array, GramianSurvey, weigh
+from accord.merging.combination import Array, weigh
+from accord.merging.gramians import GramianSurvey
 from accord.merging.merging_method import MergingMethod
 from accord.merging.strips import check_by, row_gramians, weigh_strips
 from accord.merging.survey import Survey

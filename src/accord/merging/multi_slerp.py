@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from accord.errors import ConfigurationError
-from accord.merging.combination import Array, Combination, GramianSurvey
+from accord.merging.combination import Array, Combination
+from accord.merging.gramians import GramianSurvey
 from accord.merging.merging_method import per_model
 from accord.merging.sphere import spherical_mean
 from accord.merging.survey import Survey

@@ -10,7 +10,8 @@ from torch import Tensor
 from accord.errors import ConfigurationError
 from accord.merging.arcs import arcs
 from accord.merging.block import Block
-from accord.merging.combination import Array, GramianSurvey, weigh
+from accord.merging.combination import Array, weigh
+from accord.merging.gramians import GramianSurvey
 from accord.merging.merging_method import MergingMethod
 from accord.merging.strips import By, ColumnGramians, check_by, row_gramians, weigh_strips
 from accord.merging.survey import Survey

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from accord.merging.at_once import LooksAtOnce
 from accord.merging.block import Block
 from accord.merging.compiled import kernels
 from accord.merging.survey import Part, Survey
@@ -183,7 +184,7 @@ class _Search:
         self.high = float(self.sample[high]) if high < size else math.inf
 
 
-class _Magnitudes(Part):
+class _Magnitudes(Part, LooksAtOnce):
     def __init__(self, magnitudes: Magnitudes | None, searches: Sequence[Sequence[_Search]], sampling: bool) -> None:
         self.magnitudes = magnitudes
         self.searches = searches
@@ -191,17 +192,20 @@ class _Magnitudes(Part):
         self.samples: list[list[Numbers]] = [[] for _ in searches]
         self.tallies = [[_Tally() for _ in each] for each in searches]
 
+    def at_once(self, stretch: Block) -> bool:
+        loops, places = kernels(), [] if self.magnitudes or self.sampling else stretch.addresses()
+        if loops is None or not places:
+            return False
+        base, *models = places
+        within = stretch.buffer("within")
+        for index, model in enumerate(models):
+            for search, tally in self._open(index):
+                tally.add(loops.tally_delta(model, base, search.low, search.high, within), search.low, search.high)
+        return True
+
     def look(self, block: Block) -> None:
-        wanted = [i for i, searches in enumerate(self.searches) if any(search.found is None for search in searches)]
+        wanted = [index for index in range(len(self.searches)) if self._open(index)]
         loops = kernels()
-        places = block.addresses() if loops is not None and self.magnitudes is None and not self.sampling else []
-        if loops is not None and places:
-            base, within = block.base(), block.buffer("within")
-            for index in wanted:
-                for search, tally in self._open(index):
-                    found = loops.tally_delta(places[index], base, search.low, search.high, within)
-                    tally.add(found, search.low, search.high)
-            return
         for index, magnitudes in enumerate((self.magnitudes or _of_deltas)(block)):
             if index not in wanted:
                 continue
@@ -215,7 +219,7 @@ class _Magnitudes(Part):
                 else:
                     tally.count(magnitudes.numpy(), search.low, search.high)
 
-    def _open(self, index: int) -> Iterable[tuple[_Search, _Tally]]:
+    def _open(self, index: int) -> Sequence[tuple[_Search, _Tally]]:
         pairs = zip(self.searches[index], self.tallies[index], strict=True)
         return [(search, tally) for search, tally in pairs if search.found is None]
 

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 from accord.errors import ConfigurationError
 from accord.merging.arcs import arcs
-from accord.merging.combination import Array, Combination, GramianSurvey
+from accord.merging.combination import Array, Combination
+from accord.merging.gramians import GramianSurvey
 from accord.merging.survey import Survey
 from accord.method import Method
 

@@ -9,16 +9,21 @@ import torch
 from torch import Tensor
 
 from accord.errors import ConfigurationError
+from accord.merging.at_once import MergesAtOnce
 from accord.merging.block import Block
+from accord.merging.compiled import Delta
 from accord.merging.election import How, elect, trim
+from accord.merging.gathering import gather_at_once
 from accord.merging.merging_method import MergingMethod, per_model
 from accord.merging.restoring import stretches, with_sizes
 from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
 from accord.method import Method
 
+DRAWS = {"none": 0.0, "positive": 1.0}
 
-class TIES(MergingMethod):
+
+class TIES(MergingMethod, MergesAtOnce):
     """Keep the largest entries of each task vector, elect a sign for each entry, and average those that agree.
 
     1. *Trim*: of each task vector keep the ``density`` largest magnitudes, set the others to 0.
@@ -92,8 +97,16 @@ class TIES(MergingMethod):
                 trim(delta, least[place])
                 delta.mul_(more)
         kept = [0.0 if more != 1.0 else bound for more, bound in zip(factors, least, strict=True)]
-        merged = elect(block, deltas, self.merge, weights, 1.0 if self.draw == "positive" else 0.0, kept)
+        merged = elect(block, deltas, self.merge, weights, DRAWS[self.draw], kept)
         return torch.add(block.base(), merged, alpha=factor, out=merged)
+
+    def at_once(self, stretch: Block, found: Any) -> Tensor | None:
+        if self.merge == "max":
+            return None
+        weights, least, factors, factor = stretch.once("factors", lambda: self._factors(stretch.count, found))
+        each = zip(least, factors, weights, strict=True)
+        deltas = [Delta(least=bound, factor=more, weight=abs(weight)) for bound, more, weight in each]
+        return gather_at_once(stretch, "ties" if self.merge == "mean" else "ties_sum", deltas, factor, DRAWS[self.draw])
 
     def _factors(self, models: int, found: Any) -> tuple[list[float], list[float], list[float], float]:
         """Return weights, the least magnitudes that are kept, factors of what is kept, and that of the merged vector.
