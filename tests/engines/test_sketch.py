@@ -118,7 +118,49 @@ def test_a_layer_whose_inputs_are_not_finite_is_reported_like_by_any_engine():
         accord.gramian(found, trunk.parameters(), engine=Sketch(2))
 
 
-@pytest.mark.parametrize(("options", "message"), [({"size": 1}, "size is 1"), ({"seed": -1}, "seed is -1")])
+WIDE = {
+    "linear": (lambda: nn.Sequential(nn.Linear(48, 256), nn.Tanh(), nn.Linear(256, 256), nn.Tanh()), (64, 48)),
+    "convolution": (
+        lambda: nn.Sequential(nn.Conv2d(4, 32, 3), nn.Tanh(), nn.Conv2d(32, 48, 3, stride=2), nn.Tanh(), nn.Flatten()),
+        (8, 4, 19, 19),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WIDE)
+def test_bfloat16_on_the_way_down_costs_a_fraction_of_a_hundredth(kind):
+    build, shape = WIDE[kind]
+    torch.manual_seed(0)
+    trunk = build()
+    features = trunk(torch.randn(shape))
+    # One task whose gradients are far out of float16's range.
+    found = [nn.Linear(features.shape[1], 2)(features).pow(2).mean() * scale for scale in (1.0, 3.0, 1e-12)]
+    whole, short = (
+        accord.gramian(found, trunk.parameters(), engine=Sketch(8, dtype=dtype))
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    lengths = whole.diagonal().sqrt()
+    difference = ((short - whole) / lengths / lengths[:, None]).abs()
+    assert 0 < difference.max() < 0.01
+
+
+def test_bfloat16_is_for_large_float32_products_alone():
+    found, shared = losses("linear")
+    one, other = (Sketch(4, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    assert torch.equal(accord.gramian(found, shared, engine=one), accord.gramian(found, shared, engine=other))
+    torch.manual_seed(0)
+    trunk = nn.Sequential(nn.Linear(8, 256), nn.Linear(256, 256)).double()
+    features = trunk(torch.randn(64, 8, dtype=torch.float64))
+    found = [features[:, i].pow(2).mean() for i in range(2)]
+    exact = accord.gramian(found, trunk.parameters(), engine="loop")
+    sketched = accord.gramian(found, trunk.parameters(), engine=Sketch(256, dtype=torch.bfloat16))
+    torch.testing.assert_close(sketched, exact, rtol=1e-9, atol=0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"size": 1}, "size is 1"), ({"seed": -1}, "seed is -1"), ({"dtype": torch.float16}, "dtype is torch.float16")],
+)
 def test_options_that_cannot_be_meant_are_refused(options, message):
     with pytest.raises(ConfigurationError, match=message):
         Sketch(**options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -51,7 +53,7 @@ class LayerwiseGramian(Engine):
             layer = weight_of(run, node)
             if layer is not None:
                 sums.add(layer[1], _linear_block(layer[0], firsts(arrived)), list(arrived))
-                pass_linear(run, node, arrived)
+                pass_linear(run, node, arrived, _through_linear)
             return layer is not None
 
         run = Together(problem, (embedding_table, linear_layer), multiply)
@@ -88,6 +90,10 @@ def _linear_block(rows: Tensor, gradients: list[Tensor]) -> Tensor:
     return linear_by_weights(rows, gradients)
 
 
+def _through_linear(node: Node, gradient: Tensor) -> Tensor:
+    return gradient @ node._saved_mat2.T  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def weight_of(run: Together, node: Node) -> tuple[Tensor, int] | None:
     """Return what a linear layer read ``[N, in]`` and the position in ``shared`` of its weight.
 
@@ -102,10 +108,16 @@ def weight_of(run: Together, node: Node) -> tuple[Tensor, int] | None:
     return None if position is None else (rows, position)
 
 
-def pass_linear(run: Together, node: Node, arrived: Arrived) -> None:
+def pass_linear(run: Together, node: Node, arrived: Arrived, through: Callable[[Node, Tensor], Tensor]) -> None:
     """Send the gradients of a linear layer's bias and input on, without forming its weight's.
 
     Each of ``arrived`` is dropped when it was sent on, so that only one task has gradients on both sides.
+
+    Args:
+        run: the walk.
+        node: the layer.
+        arrived: the gradients of what it gave, by task.
+        through: returns the gradient of what it read, given one of these.
     """
     below, affine = run.sweep.below[node], node.name() == "AddmmBackward0"
     bias, child = below[0] if affine else (None, 0), below[affine]
@@ -115,5 +127,4 @@ def pass_linear(run: Together, node: Node, arrived: Arrived) -> None:
         if bias[0] is not None:
             run.sweep.add(bias[0], bias[1], task, gradient)
         if child[0] is not None and child[0] in run.sweep.uses:
-            matrix = node._saved_mat2  # pyright: ignore[reportAttributeAccessIssue]
-            run.sweep.add(child[0], child[1], task, gradient @ matrix.T)
+            run.sweep.add(child[0], child[1], task, through(node, gradient))
