@@ -14,7 +14,7 @@ from accord.comparing import Crew, begin, parse_compare, run_study
 from accord.grouping import begin as begin_grouping
 from accord.grouping import parse_group
 from accord.grouping import run_study as run_grouping
-from accord.merging import RecipePlan, begin_job, merge_recipe
+from accord.merging import begin_job, merge_recipe
 from accord.reporting import (
     TaskGroups,
     comparison_text,
@@ -349,9 +349,8 @@ def merge(
     """
     folder = merge_recipe(recipe, out, seed=seed, threads=threads, memory=memory, progress=progress)
     job = begin_job(recipe, out, seed=seed, threads=threads, memory=memory)
-    plan = job.plan(job.recipes[-1]) if report else None
-    if isinstance(plan, RecipePlan):
-        write_merge(plan)
+    if report:
+        write_merge(job.plan(job.recipes[-1]), progress=progress)
     return folder
 
 

@@ -121,9 +121,10 @@ def test_adapters_alone_make_an_adapter(inside: Call, recipe: Path, tmp_path: Pa
     recipe.write_text("models: [lora, other]\nmerge_method: linear\nparameters: {weight: 1}\nrank: 3\n")
     shown = inside("merge", recipe, "out", "--dry-run").out
     assert "rank     3 at most" in shown and "MB besides the page cache" in shown
-    assert "--report compares models" in inside("merge", recipe, "out", "--report", code=2).err
     assert not (tmp_path / "out").exists()
-    assert "the rank leaves out" in inside("merge", recipe, "out").err
+    assert "the rank leaves out" in inside("merge", recipe, "out", "--report").err
+    assert "Its rank of 3 leaves out" in (tmp_path / "out" / "merge.html").read_text()
+    assert json.loads((tmp_path / "out" / "merge.json").read_text())["rank"] == 3
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file() and verify(tmp_path / "out") == 4
     assert "it holds this very merge, finished" in inside("merge", recipe, "out", "--dry-run", code=4).out
     assert "it holds this very merge, finished" in inside("merge", recipe, "out", code=4).err

@@ -73,19 +73,16 @@ def execute(job: Job, *, report: bool, as_json: bool) -> None:
             _say(f"{job.folder_of(recipe)} is there already")
             continue
         plan = job.plan(recipe)
-        if report and isinstance(plan, AdapterPlan):
-            raise ConfigurationError(
-                "--report compares models with their base; of adapters alone there is none: merge them as base+adapter"
-            )
         facts = _facts(plan)
         _say(_text(facts))
         started = time.monotonic()
         _run(plan)
-        if report and isinstance(plan, RecipePlan) and recipe is job.recipes[-1]:
+        if report and recipe is job.recipes[-1]:
             from accord.reporting import write_merge
 
             _say("looking at what was merged")
-            facts["report"] = str(write_merge(plan))
+            with make_transfer(plan.out.name) as progress:
+                facts["report"] = str(write_merge(plan, progress=progress))
         done.append({**facts, "seconds": time.monotonic() - started})
         _say(f"merged in {format_seconds(time.monotonic() - started)}")
     if as_json:

@@ -13,9 +13,13 @@ from torch import Tensor
 
 from accord.merging.block import BLOCK, Block, Buffers
 from accord.merging.entry import Entry
+from accord.merging.lazy import LazyTensor
 from accord.merging.progress import COMPARING, Progress, Tally, bytes_read
 
 Array = npt.NDArray[np.float64]
+# A quarter of what is merged at a time, since all of a block is held in float64 and several times over: a thread that
+# looks then holds less than one that merges.
+LENGTH = BLOCK // 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +151,19 @@ def together(parts: Sequence[Contribution]) -> Contribution:
     )
 
 
+def look_bytes(entry: Entry) -> int:
+    """Return about how much one thread holds while it looks at a tensor."""
+    step, wide = _step(entry), max(8, entry.arithmetic.itemsize)
+    return 2 * BLOCK * wide + (8 + 6 * len(entry.models)) * step * wide
+
+
+def _step(entry: Entry) -> int:
+    """Return how many numbers are looked at in one go: whole rows of what is worked out by rows, none of it twice."""
+    sources = (*entry.models, *([] if entry.base is None else [entry.base]))
+    width = max((source.width for source in sources if isinstance(source, LazyTensor)), default=1)
+    return max(1, LENGTH // width) * width
+
+
 def _look(entry: Entry, models: tuple[str, ...], merged: Tensor) -> Contribution:
     count = len(entry.models)
     gramian, onto, size, against = np.zeros((count, count)), np.zeros(count), np.zeros(count), np.zeros(count)
@@ -169,9 +186,9 @@ def _look(entry: Entry, models: tuple[str, ...], merged: Tensor) -> Contribution
 
 def _changes(entry: Entry, merged: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield the origin ``[length]``, the changes ``[n, length]`` and the merged change, block by block."""
-    buffers = Buffers()
-    for start in range(0, entry.elements, BLOCK):
-        length = min(BLOCK, entry.elements - start)
+    buffers, step = Buffers(), _step(entry)
+    for start in range(0, entry.elements, step):
+        length = min(step, entry.elements - start)
         block = Block(entry.name, start, length, entry.base, entry.models, entry.arithmetic, buffers, entry.shape)
         if entry.base is not None:
             origin = block.base()

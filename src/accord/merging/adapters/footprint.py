@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from accord.merging.adapters.dense import entries_of, threads_of
 from accord.merging.adapters.factors import Factors
+from accord.merging.adapters.looking import METHOD
 from accord.merging.adapters.products import shape_of
+from accord.merging.contributions import look_bytes
 from accord.merging.memory import SLACK, per_thread, shared
 from accord.merging.merging_method import MergingMethod
 
@@ -20,7 +22,7 @@ def footprint(
     """Return the most anonymous memory that :func:`accord.merging.merge_adapters` takes, in bytes.
 
     The first number is without what the largest matrix and its decomposition take, which no limit can avoid; the second
-    is with them.
+    is with them, and enough for a look at the result afterwards, :func:`accord.merging.adapters.looking.brought`.
 
     Args:
         modules: the factors of every module.
@@ -34,10 +36,17 @@ def footprint(
     if summed:
         joined = [sum(part.rank for part in parts if part is not None) for parts in modules.values()]
         own = SLACK + held
-        return own, own + max(map(_factored, shapes, joined))
+        return own, max(own + max(map(_factored, shapes, joined)), _looking(modules))
     entries = entries_of(method, modules)
     own = SLACK + held + threads_of(method) * per_thread(entries) + shared(entries)
-    return own, own + max(map(_decomposed, shapes))
+    return own, max(own + max(map(_decomposed, shapes)), _looking(modules))
+
+
+def _looking(modules: Mapping[str, Sequence[Factors | None]]) -> int:
+    """Return what comparing all changes takes: blocks of them, and the factors that they are worked out from."""
+    blocks = max(look_bytes(entry) for entry in entries_of(METHOD, modules))
+    factors = max(part.rank * sum(shape_of([part])) for parts in modules.values() for part in parts if part is not None)
+    return SLACK + threads_of(METHOD) * (blocks + DOUBLE * factors)
 
 
 def _factored(shape: tuple[int, int], joined: int) -> int:

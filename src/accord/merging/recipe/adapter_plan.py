@@ -57,6 +57,11 @@ class AdapterPlan:
         return self.recipe.rank or _joined(self.adapters)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What the recipe calls the adapters."""
+        return tuple(str(source.model) for source in self.recipe.slices[0].sources)
+
+    @property
     def fingerprint(self) -> str:
         """The recipe's and its adapters'."""
         return manifest.fingerprint([self.text], [adapter.checkpoint for adapter in self.adapters])
@@ -93,6 +98,7 @@ class AdapterPlan:
             "method": f"{self.recipe.method} of {', '.join(adapter.label for adapter in self.adapters)}",
             "inputs": [adapter.label for adapter in self.adapters],
             "fingerprint": self.fingerprint,
+            "rank": {"rank": merged.rank, "left_out": dict(merged.errors), "in_all": merged.error},
             "files": files,
             "tensors": {name: manifest.digest(tensor) for name, tensor in sorted(merged.tensors.items())},
         }
@@ -163,7 +169,7 @@ def _method(recipe: Recipe, sources: Sequence[Source]) -> tuple[MergingMethod, l
 
 
 def _card(plan: AdapterPlan, merged: MergedAdapter) -> str:
-    inputs = "\n".join(f"- `{adapter.label}`" for adapter in plan.adapters)
+    inputs = "\n".join(f"- `{name}`" for name in plan.names)
     exact = "Nothing is lost by the rank." if not merged.error else f"The rank leaves out {merged.error:.2%} (norm)."
     return (
         f"---\nlibrary_name: peft\ntags: [merge, accord]\n---\n\n# {plan.out.name}\n\nA LoRA adapter of rank "
