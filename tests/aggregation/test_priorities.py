@@ -137,6 +137,19 @@ def test_pcd_remembers_lengths() -> None:
     assert aggregator.steps.tolist() == [6, 5, 6] and aggregator.squares[1] == before[0][1]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_objectives_that_exclude_each_other_are_dropped_in_any_precision(dtype: torch.dtype) -> None:
+    # Three secondary gradients around a plane leave no direction to all of them; rounding must not be a way out of it.
+    axes = torch.randn(2, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for turn in range(12):
+        angles = torch.tensor([0.0, 2.0, 4.0, 1.0], dtype=torch.float64)[:, None] + turn
+        rows = (torch.cat([angles.cos(), angles.sin()], dim=1) @ axes)[[3, 0, 1, 2]] * torch.tensor(
+            [[1.0], [3.0], [0.1], [50.0]]
+        )
+        found = PCD()(rows.to(dtype)).double()
+        assert (found - rows[0]).norm() < 1e-5 * rows[0].norm()
+
+
 def test_shortest_vectors_and_where_there_is_none() -> None:
     opposed = np.array([[1.0, -1.0], [-1.0, 1.0]])
     assert least_distance(opposed, np.array([1.0, 1.0]), EPS) is None

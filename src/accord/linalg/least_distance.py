@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accord.linalg.gram import Array, root
+from accord.linalg.gram import Array, spectrum
 from accord.linalg.nonnegative import nonnegative_least_squares
 
 # A squared residual below this means that no vector shorter than a million times the progress asked for will do.
@@ -29,6 +29,10 @@ def least_distance(cosines: Array, progress: Array, rounding: float) -> Array | 
     wanted = progress / largest
     target = np.zeros(len(cosines) + 1)
     target[-1] = 1.0
-    found = nonnegative_least_squares(np.vstack([root(cosines), wanted]), target)
+    values, vectors = spectrum(cosines)
+    # Rounding would be a dimension of its own, in which directions that exclude each other agree.
+    values[values <= len(values) * rounding * values[-1]] = 0.0
+    units = np.sqrt(values)[:, None] * vectors.T
+    found = nonnegative_least_squares(np.vstack([units, wanted]), target)
     rest = 1.0 - float(wanted @ found)
     return found * (largest / rest) if rest > max(INFEASIBLE, len(cosines) * rounding) else None
