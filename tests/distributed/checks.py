@@ -642,6 +642,9 @@ def what_fully_shard_cannot_do_is_said() -> None:
         return lambda: accord.backward(options.pop("losses", losses), balancer=balancer, **{**given, **options})
 
     expect(ConfigurationError, "sharded parameters", call(group="local"))
+    waiting = shared[0].register_post_accumulate_grad_hook(lambda parameter: None)
+    expect(ConfigurationError, "fully_shard runs such hooks in the backward of every task", call())
+    waiting.remove()
     expect(ConfigurationError, "sharded parameters", lambda: accord.steps.MTAdamW(shared, {"a": 1.0}))
     expect(
         ConfigurationError,

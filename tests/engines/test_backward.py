@@ -388,6 +388,11 @@ def test_reentrant_checkpointing_is_refused_where_it_cannot_work():
     ):
         with pytest.raises(ConfigurationError, match="use_reentrant=False"):
             call()
+    trunk = zoo.mlp_trunk()
+    trunk[0].weight.register_post_accumulate_grad_hook(lambda parameter: None)
+    features = checkpoint(trunk, torch.randn(6, 4, requires_grad=True), use_reentrant=True)
+    with pytest.raises(ConfigurationError, match="use_reentrant=True runs such hooks in the backward of every task"):
+        accord.backward(zoo.Heads(5).losses(features), trunk.parameters(), balancers.Mean())
 
 
 def test_sparse_gradients():
@@ -405,6 +410,57 @@ def test_sparse_gradients():
     table.weight.grad = None
     accord.backward(losses, [table.weight, mix.weight], balancers.Equal())
     torch.testing.assert_close(table.weight.grad.to_dense(), found.to_dense())
+
+
+@pytest.mark.parametrize("engine", [*EXACT, "auto", "grouped", "sketch"])
+@pytest.mark.parametrize("where", ["shared", "own"])
+def test_hooks_on_parameters_act_or_are_refused(engine, where):
+    def step(engine, factor):
+        torch.manual_seed(0)
+        trunk, heads = zoo.mlp_trunk(), zoo.Heads(5)
+        features = trunk(torch.randn(6, 4))
+        losses = [head(features[i::3]).square().mean() for i, head in enumerate(heads.values())]
+        hooked = trunk[0].weight if where == "shared" else heads["t0"].weight
+        hooked.register_hook(lambda gradient: gradient * factor)
+        accord.backward(losses, trunk.parameters(), balancers.Mean(), engine=engine)
+        return gradients(trunk) + gradients(heads), 0 if where == "shared" else len(list(trunk.parameters()))
+
+    wanted, position = step("loop", 1)
+    wanted[position] *= 10
+    if engine in ("gramian", "sketch") or (engine, where) == ("grouped", "shared"):
+        with pytest.raises(ConfigurationError, match=r"shape \[.*\] has a hook.*use engine="):
+            step(engine, 10)
+    else:
+        assert_equal(step(engine, 10)[0], wanted)
+
+
+@pytest.mark.parametrize("balancer", [balancers.Mean, balancers.Equal])
+def test_hooks_that_wait_for_the_gradient_run_once_it_is_there(balancer):
+    case, seen = zoo.build("mlp"), []
+    for parameter in case.module.parameters():
+        parameter.register_post_accumulate_grad_hook(lambda one: seen.append((id(one), one.grad.clone())))
+    accord.backward(case.losses, case.shared, balancer())
+    assert len(seen) == len(list(case.module.parameters()))
+    found = dict(seen)
+    assert all(torch.equal(found[id(p)], p.grad) for p in case.module.parameters())
+
+
+class Watchful(torch.Tensor):
+    """A subclass whose operations pass through ``__torch_function__``."""
+
+
+@pytest.mark.parametrize(
+    ("engine", "balancer"),
+    [*((engine, balancers.Unit) for engine in (*EXACT, "sketch")), ("loop", balancers.Median)],
+)
+def test_parameters_of_a_tensor_subclass(engine, balancer):
+    case, plain = zoo.build("mlp"), zoo.build("mlp")
+    trunk, heads = case.module
+    trunk[0].weight = nn.Parameter(trunk[0].weight.detach().as_subclass(Watchful))
+    x = torch.randn(6, 4)
+    accord.backward(heads.losses(trunk(x)), trunk.parameters(), balancer(), engine=engine)
+    accord.backward(plain.module[1].losses(plain.module[0](x)), plain.module[0].parameters(), balancer())
+    assert_equal([g.as_subclass(torch.Tensor) for g in gradients(case.module)], gradients(plain.module), 1e-4)
 
 
 def test_complex_parameters():

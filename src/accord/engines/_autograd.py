@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from accord.errors import ConfigurationError
 
@@ -39,6 +39,13 @@ def explained() -> Iterator[None]:
             if sign in str(error):
                 raise ConfigurationError(remedy) from error
         raise
+
+
+def edge_of(tensor: Tensor) -> GradientEdge:
+    """Return where gradients of ``tensor`` arrive."""
+    # A subclass that has a say in its operations would show another node, that of its own view.
+    with torch._C.DisableTorchFunctionSubclass():
+        return get_gradient_edge(tensor)
 
 
 def unit(edge: GradientEdge, value: float = 1.0) -> Tensor:
@@ -80,7 +87,17 @@ def pull(
 
 
 def add_to_grad(parameter: Tensor, gradient: Tensor) -> None:
-    """Accumulate ``gradient`` (same number of elements) into ``parameter.grad``, in the parameter's layout."""
+    """Accumulate ``gradient`` (same number of elements) into ``parameter.grad``, in the parameter's layout.
+
+    Hooks that wait for this, such as an optimiser's that steps at once, run as after any backward. To be called once
+    for a parameter.
+    """
+    _write(parameter, gradient)
+    for hook in list((parameter._post_accumulate_grad_hooks or {}).values()):  # pyright: ignore
+        hook(parameter)
+
+
+def _write(parameter: Tensor, gradient: Tensor) -> None:
     if gradient.is_sparse:
         parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         return

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.autograd.graph import GradientEdge, Node
 
+from accord.engines._autograd import edge_of
 from accord.errors import ConfigurationError
 
 COMMON = -1
@@ -34,7 +35,7 @@ class Graph:
 
     def holder(self, tensor: Tensor) -> int | None:
         """Return the task that alone reaches ``tensor``, ``COMMON``, or ``None`` when no task does."""
-        return self.owner.get(get_gradient_edge(tensor).node)
+        return self.owner.get(edge_of(tensor).node)
 
     def open(self) -> Graph:
         """Return this graph if all of the model is in it.

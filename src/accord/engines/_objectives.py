@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.autograd.graph import GradientEdge
 
-from accord.engines._autograd import unit
+from accord.engines._autograd import edge_of, unit
 from accord.engines._counts import Counts, read_counts
 from accord.engines._warn import warn_caller
 from accord.errors import ConfigurationError, suggest
@@ -128,7 +128,7 @@ def _edges(losses: Tensor) -> list[GradientEdge | None]:
     if node is not None and node.name() == "StackBackward0" and len(node.next_functions) == len(losses):
         return [None if source is None else GradientEdge(source, port) for source, port in node.next_functions]
     # One selection per task, so that a head that is nothing but this belongs to its task, as any other does.
-    return [get_gradient_edge(losses.select(0, task)) for task in range(len(losses))]
+    return [edge_of(losses.select(0, task)) for task in range(len(losses))]
 
 
 def _listed(
@@ -141,7 +141,7 @@ def _listed(
     for name, loss in named.items():
         if loss is not None:
             _check_scalar(name, loss)
-        edges.append(get_gradient_edge(loss) if loss is not None and loss.requires_grad else None)
+        edges.append(edge_of(loss) if loss is not None and loss.requires_grad else None)
     return tuple(named), list(named.values()), edges
 
 

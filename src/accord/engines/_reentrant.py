@@ -6,6 +6,7 @@ from torch import Tensor, autograd
 
 from accord.engines._autograd import explained
 from accord.engines._engine import Engine, Problem, columns
+from accord.engines._hooks import refuse_waiting_hooks
 from accord.engines._rows import Rows, empty_rows
 
 
@@ -28,6 +29,7 @@ class Captured(Engine):
 
     def differentiate(self, problem: Problem) -> Rows:
         objectives, shared = problem.objectives, problem.shared
+        refuse_waiting_hooks("a checkpoint with use_reentrant=True", shared)
         parts = columns(shared)
         whole = empty_rows(len(objectives.names), shared)
         reached = [False] * len(shared)

@@ -13,6 +13,7 @@ from torch import Tensor, autograd
 from accord.engines._autograd import explained
 from accord.engines._engine import Derivatives, Engine, Problem, columns
 from accord.engines._graph import Graph
+from accord.engines._hooks import refuse_waiting_hooks
 from accord.engines._joint_losses import ABSENT, CONSTANT, missing
 from accord.engines._objectives import Objectives
 from accord.engines._processes import Processes
@@ -252,6 +253,7 @@ def _check(processes: Processes, shared: Sequence[Tensor], others: Sequence[Tens
             f"some parameters are sharded and others are not (shape {plain[0]}): fully_shard the whole model, and "
             "collect its parameters before the first forward, which leaves plain copies of some in their place"
         )
+    refuse_waiting_hooks("fully_shard", every)
     mesh = _sharded(shared[0]).device_mesh
     if any(_sharded(tensor).device_mesh != mesh for tensor in every):
         raise ConfigurationError("the parameters are sharded over different device meshes: use one for all")

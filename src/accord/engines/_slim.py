@@ -10,6 +10,7 @@ from torch.autograd.graph import Node
 from accord.engines._autograd import explained
 from accord.engines._engine import Problem
 from accord.engines._graph import COMMON, leaf_of
+from accord.engines._hooks import hooked
 
 # Where a linear layer's weight stands among the inputs of its operation, and what it saved of its own input.
 _LINEAR = {"AddmmBackward0": (2, "_saved_mat1"), "MmBackward0": (1, "_saved_self")}
@@ -64,5 +65,6 @@ def _recomputed(node: Node) -> bool:
 
 
 def _hooked(problem: Problem) -> bool:
-    hooks = any(getattr(tensor, "_backward_hooks", None) for tensor in problem.shared)
-    return hooks or any(node.name() == "BackwardHookFunctionBackward" for node in problem.graph.owner)
+    return bool(hooked(problem.shared)) or any(
+        node.name() == "BackwardHookFunctionBackward" for node in problem.graph.owner
+    )

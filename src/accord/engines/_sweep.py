@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
+from accord.engines._autograd import edge_of
 from accord.engines._engine import Problem
 from accord.engines._graph import leaf_of
 from accord.engines._picks import signed
@@ -121,7 +122,7 @@ def positions(problem: Problem) -> dict[Node, list[tuple[int, int]]]:
     """Return ``node -> [(output, position in shared)]`` where the gradients of shared tensors are met."""
     found: dict[Node, list[tuple[int, int]]] = defaultdict(list)
     for position, tensor in enumerate(problem.shared):
-        edge = torch.autograd.graph.get_gradient_edge(tensor)
+        edge = edge_of(tensor)
         found[edge.node].append((edge.output_nr, position))
     return found
 

@@ -29,7 +29,8 @@ class Auto(Engine):
 
     An engine that meets an operation it does not know is passed over for the next. The choice depends on shapes alone
     and not on timings, so that runs repeat to the last bit; ``measure`` gives that up for speed. Hooks on tensors
-    inside the trunk act under ``Loop`` and ``Batched`` only: name one of these where a model has such hooks.
+    inside the trunk act under ``Loop`` and ``Batched`` only: name one of these where a model has such hooks. Those on
+    parameters are noticed.
 
     With ``measure=True`` all engines that fit are tried, two steps each, and the fastest stays for steps like these
     (same tasks, shapes and device). One whose Gramian is not that of ``Loop`` in the first step is out, so hooks are

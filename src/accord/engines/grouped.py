@@ -15,6 +15,7 @@ from accord.engines._deferred import Deferred
 from accord.engines._engine import Derivatives, Engine, Problem
 from accord.engines._graph import leaf_of
 from accord.engines._grouped_rules import APART, by_task, masked
+from accord.engines._hooks import refuse_hooks
 from accord.engines._layer_rules import layer_of
 from accord.engines._layered import Block, LayeredRows
 from accord.engines._layout import ELEMENTWISE, kind, trace
@@ -38,9 +39,9 @@ class Grouped(Engine):
     over all rows costs. Which sample belongs to which task is read off the gradients that leave the heads.
 
     Exact. Refuses, by name, samples of two tasks and operations that mix samples (batch normalisation in training mode;
-    freeze its statistics, or normalise in groups) or are not known not to. Hooks on tensors inside the model do not act
-    on the Gramian. A vector of losses, one per sample, is the case in which every sample is a task (instance-wise risk
-    minimisation; Quinton and Rey, Jacobian descent for multi-objective optimisation, 2024).
+    freeze its statistics, or normalise in groups) or are not known not to; hooks on shared parameters, too. Those on
+    tensors inside the trunk do not act. A vector of losses, one per sample, is the case in which every sample is a task
+    (instance-wise risk minimisation; Quinton and Rey, Jacobian descent for multi-objective optimisation, 2024).
 
     Weights of linear layers, convolutions and embedding tables are held as what the layer read and the gradient of what
     it gave. By a cost model of their sizes, their Gramian is taken between samples, and one more product descends, or
@@ -54,6 +55,7 @@ class Grouped(Engine):
     name = "grouped"
 
     def differentiate(self, problem: Problem) -> Derivatives:
+        refuse_hooks(self.name, problem.shared)
         parts = split(replace(problem, keep=True), picks=True)
         run = _Run(problem, parts)
         run.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.autograd.graph import Node
 
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Engine, Problem
+from accord.engines._hooks import refuse_hooks
 from accord.engines._pages import give_back
 from accord.engines._products import Sums, products
 from accord.engines._rules import (
@@ -33,7 +35,8 @@ class LayerwiseGramian(Engine):
     layers), and of an embedding table only the rows that were looked up are. Everything else, tied parameters included,
     takes the general way, which is as exact.
 
-    Hooks on tensors inside the model do not act on the Gramian, but on the update, which is an ordinary backward; an
+    Hooks on parameters are refused. Those on tensors inside the model do not act on the Gramian, nor on what heads
+    receive, but on the shared parameters' update, which is an ordinary backward; an
     :class:`~accord.errors.InexactGramianWarning` says so where that changes its length by a hundredth.
     Non-reentrant checkpoints are recomputed for every operation in them. Use :class:`~accord.engines.Loop` for both.
 
@@ -44,6 +47,7 @@ class LayerwiseGramian(Engine):
     name = "gramian"
 
     def differentiate(self, problem: Problem) -> Deferred:
+        refuse_hooks(self.name, [*problem.shared, *chain(*problem.own)])
         sums = Sums(len(problem.objectives.names), problem.groups, problem.objectives.values.device)
 
         def multiply(position: int, tasks: list[int], rows: Tensor) -> None:

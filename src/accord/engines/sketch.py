@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Engine, Problem
+from accord.engines._hooks import refuse_hooks
 from accord.engines._narrow import Passage
 from accord.engines._products import Sums, products
 from accord.engines._projection import Convolution, Projection, project_convolution, project_rows
@@ -70,6 +73,7 @@ class Sketch(Engine):
         self.size, self.seed, self.dtype, self.step = size, seed, dtype, 0
 
     def differentiate(self, problem: Problem) -> Deferred:
+        refuse_hooks(self.name, [*problem.shared, *chain(*problem.own)])
         projected = _Projected(Projection(self.size, self.seed, self.step), Passage(self.dtype))
         self.step += 1
         count, heads = len(problem.objectives.names), list[tuple[Tensor | None, ...]]()
