@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
+from torch import tensor
 
-from accord.aggregation import DualProj, FairGrad, NashMTL
+from accord.aggregation import Aggregator, AuxiNash, DualProj, FairGrad, NashMTL
 from accord.errors import ConfigurationError
 from accord.testing import check_aggregator
 
@@ -52,6 +54,17 @@ def test_with_little_fairness_it_is_the_mean_as_near_as_no_task_loses(alpha: flo
             rows = rng.standard_normal((tasks, 6)) * 10.0 ** rng.uniform(-spread, spread, (tasks, 1))
             one, other = (method(torch.from_numpy(rows)) for method in (FairGrad(alpha), DualProj()))
             assert one.numpy() / one.norm().item() == pytest.approx(other.numpy() / other.norm().item(), abs=0.05)
+
+
+@pytest.mark.parametrize("method", [NashMTL, lambda: FairGrad(0.5), lambda: FairGrad(3.0), AuxiNash])
+def test_gradients_in_balance_move_nothing_in_single_precision(method: Callable[[], Aggregator]) -> None:
+    axes = torch.randn(2, 60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for angles in ([0.0, math.pi], [0.0, 2.0, 4.0], [0.0, 1.0, 2.0, 4.0, 5.0]):
+        for turn in range(6):
+            turned = tensor(angles, dtype=torch.float64)[:, None] + turn
+            rows = torch.cat([turned.cos(), turned.sin()], dim=1) @ axes
+            # Bargains without bound would add rounding up to a good part of a gradient, in a direction of no meaning.
+            assert method()(rows.float()).norm() < 0.01 * rows.norm(dim=1).mean()
 
 
 def test_other_degrees_of_fairness_keep_the_contract() -> None:

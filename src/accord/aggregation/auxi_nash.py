@@ -14,7 +14,7 @@ from accord.aggregation.nash_mtl import bargained
 from accord.aggregation.preference import checked_preference
 from accord.balancer import GramianAggregator, solve_active
 from accord.errors import ConfigurationError, NonFiniteError
-from accord.linalg import bargaining_weights, normalise
+from accord.linalg import bargain, normalise, precision
 from accord.method import Method
 
 # The longest gradient by which powers are moved, as in the authors' code.
@@ -154,7 +154,7 @@ def power_gradient(gramian: np.ndarray, powers: np.ndarray) -> np.ndarray:
     if seats.any():
         block, power = cosines[:-1, :-1][np.ix_(seats, seats)], powers[seats]
         # In b = a n the equation reads K b = p / b: the scales of the gradients cancel.
-        bargain = bargaining_weights(block, power)
-        towards = np.linalg.solve(block + np.diag(power / bargain**2), cosines[:-1, -1][seats])
-        slope[seats] = -towards / bargain
+        found = bargain(block, np.log(power), rounding=precision(gramian))
+        towards = np.linalg.solve(block + np.diag(power / found**2), cosines[:-1, -1][seats])
+        slope[seats] = -towards / found
     return slope

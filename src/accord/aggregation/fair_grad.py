@@ -11,7 +11,7 @@ from torch import Tensor
 
 from accord.balancer import StatelessGramianAggregator
 from accord.errors import ConfigurationError
-from accord.linalg import bargain, normalise
+from accord.linalg import bargain, normalise, precision
 from accord.linalg.bargaining import pull_at
 from accord.method import Method
 
@@ -62,7 +62,7 @@ class FairGrad(StatelessGramianAggregator):
         # With w = b / n the equation reads K b = n^(1 / alpha - 1) b^(-1 / alpha).
         used, share = norms[seats] / length, 1.0 / self.alpha
         powers = (share - 1.0) * np.log(used)
-        solution = bargain(cosines[np.ix_(seats, seats)], powers, share)
+        solution = bargain(cosines[np.ix_(seats, seats)], powers, share, precision(gramian.numpy()))
         weights = np.zeros_like(norms)
         # The equation itself says how long J'w is: no cancellation where gradients balance each other.
         weights[seats] = solution / used / np.sqrt(solution @ pull_at(solution, powers, share))

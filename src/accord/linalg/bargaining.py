@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accord.linalg.gram import Array, normalise, spectrum
+from accord.linalg.gram import Array, normalise, precision, spectrum
 
 # Newton's steps at most; gradients that balance each other need about 30 to reach the bound, others about five.
 STEPS = 100
@@ -27,22 +27,24 @@ def bargaining_weights(gramian: Array, power: Array) -> Array:
         ``a``; 0 for a zero gradient, which has no stake in the bargain. Cost O(T^3) per step, about ten steps.
     """
     cosines, norms = normalise(gramian)
-    return np.divide(bargain(cosines, np.log(power)), norms, out=np.zeros_like(norms), where=norms > 0)
+    found = bargain(cosines, np.log(power), rounding=precision(gramian))
+    return np.divide(found, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
-def bargain(cosines: Array, powers: Array, exponent: float = 1.0) -> Array:
+def bargain(cosines: Array, powers: Array, exponent: float = 1.0, rounding: float = EPSILON) -> Array:
     """Return ``b > 0`` ``[T]`` with ``cosines @ b = exp(powers) / b ** exponent``, exactly.
 
     That equation says that the gradient of ``b @ cosines @ b / 2 - sum(exp(powers) * p(b))`` vanishes, where ``p`` is
     the logarithm or, for an exponent ``s`` other than 1, ``b ** (1 - s) / (1 - s)``. Both are concave: the solution is
     unique, and Newton's method reaches it from anywhere. If the gradients balance each other (0 lies in their convex
-    hull) there is no bargain; a ridge (:data:`RIDGE`) then bounds ``b``, and the sum it stands for is 0 up to that
-    ridge.
+    hull) there is no bargain; a ridge (:data:`RIDGE`), and no eigenvalue counting as less than its rounding, then bound
+    ``b`` so that the sum it stands for is 0 as nearly as gradients of that precision can be added up.
 
     Args:
         cosines: ``[T, T]`` positive semi-definite, diagonal 1 (or 0 for a zero gradient).
         powers: ``[T]`` logarithms of the bargaining powers, which for a large exponent no float could hold.
         exponent: above 0.
+        rounding: relative rounding of the entries of ``cosines``.
 
     Returns:
         ``b``; 0 for a zero gradient.
@@ -51,13 +53,13 @@ def bargain(cosines: Array, powers: Array, exponent: float = 1.0) -> Array:
     solution = np.zeros(len(cosines))
     if stake.any():
         with np.errstate(over="ignore", invalid="ignore"):  # of points too far out, which are not taken
-            solution[stake] = _solve(cosines[np.ix_(stake, stake)], powers[stake], exponent)
+            solution[stake] = _solve(cosines[np.ix_(stake, stake)], powers[stake], exponent, rounding)
     return solution
 
 
-def _solve(cosines: Array, powers: Array, exponent: float) -> Array:
+def _solve(cosines: Array, powers: Array, exponent: float, rounding: float) -> Array:
     values, vectors = spectrum(cosines)
-    matrix = (vectors * (values + RIDGE)) @ vectors.T
+    matrix = (vectors * (np.maximum(values, len(values) * rounding * values[-1]) + RIDGE)) @ vectors.T
     # The answer for orthogonal gradients, brought to the length that the equation has on its own ray.
     point = np.exp(powers / (1.0 + exponent))
     length = (point @ pull_at(point, powers, exponent)) / max(

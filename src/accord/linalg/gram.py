@@ -29,7 +29,8 @@ def precision(gramian: Array) -> float:
 
     A Gramian is solved in double precision whatever it was computed in, and its rank must not be read off its noise.
     """
-    single = bool((gramian.astype(np.float32) == gramian).all())
+    with np.errstate(over="ignore"):  # what is too large for single precision is none
+        single = bool((gramian.astype(np.float32) == gramian).all())
     return float(np.finfo(np.float32 if single else np.float64).eps)
 
 
