@@ -348,8 +348,8 @@ def merge(
         RunError: the folder holds something else, or cannot be written.
     """
     folder = merge_recipe(recipe, out, seed=seed, threads=threads, memory=memory, progress=progress)
-    job = begin_job(recipe, out, seed=seed, threads=threads, memory=memory)
     if report:
+        job = begin_job(recipe, out, seed=seed, threads=threads, memory=memory)
         write_merge(job.plan(job.recipes[-1]), progress=progress)
     return folder
 

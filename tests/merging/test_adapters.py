@@ -271,7 +271,8 @@ def test_a_merge_of_adapters_that_was_killed_goes_on_and_is_verified(tmp_path, m
 
 PEAK = """
 import sys, threading
-from accord.merging import begin_job
+from accord.merging import begin_job, open_adapter
+from accord.merging.adapters.looking import brought
 from accord.merging.memory import anonymous
 root = sys.argv[1]
 
@@ -284,7 +285,9 @@ def measured(method, parameters):
         while not done.wait(0.005):
             peak[0] = max(peak[0], anonymous())
     watcher = threading.Thread(target=watch); watcher.start()
-    plan.run(); done.set(); watcher.join()
+    plan.run()
+    brought(plan.adapters, open_adapter(plan.out), plan.names)
+    done.set(); watcher.join()
     return plan.memory, peak[0]
 
 print(*measured("linear", {"weight": 1.0}), *measured("ties", {"weight": 1.0, "density": 0.5}))

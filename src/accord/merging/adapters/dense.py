@@ -22,22 +22,23 @@ THREADS = 4
 
 
 class ProductTensor(LazyTensor):
-    """The change of one module ``scale * left @ right``, in float64; zeros for an adapter that leaves it alone.
+    """The change of one module ``scale * left @ right``; zeros for an adapter that leaves it alone.
 
     Args:
         shape: ``[rows, width]``.
         factors: of the change, or ``None``.
+        dtype: says what is computed in, as for any lazy tensor: float64, or float32 for half precision.
     """
 
-    def __init__(self, shape: tuple[int, int], factors: Factors | None) -> None:
-        super().__init__(shape, torch.float64)
+    def __init__(self, shape: tuple[int, int], factors: Factors | None, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__(shape, dtype)
         self.factors = factors
 
     def rows(self, first: int, last: int) -> Tensor:
         if self.factors is None:
-            return torch.zeros((last - first, self.width), dtype=torch.float64)
+            return torch.zeros((last - first, self.width), dtype=self.compute)
         left, right = self.factors.flat()
-        return self.factors.scale * (left[first:last].double() @ right.double())
+        return (left[first:last].to(self.compute) @ right.to(self.compute)).mul_(self.factors.scale)
 
 
 def merge_changes(
@@ -67,13 +68,15 @@ def threads_of(method: MergingMethod) -> int:
     return 1 if isinstance(method, MatrixMethod) else min(THREADS, os.cpu_count() or 1)
 
 
-def entries_of(method: MergingMethod, modules: Mapping[str, Sequence[Factors | None]]) -> list[Entry]:
-    """Return the changes of all modules as the engine takes them."""
-    return [_entry(method, module, parts) for module, parts in modules.items()]
+def entries_of(
+    method: MergingMethod, modules: Mapping[str, Sequence[Factors | None]], dtype: torch.dtype = torch.float64
+) -> list[Entry]:
+    """Return the changes of all modules as the engine takes them; ``dtype`` as :class:`ProductTensor` has it."""
+    return [_entry(method, module, parts, dtype) for module, parts in modules.items()]
 
 
-def _entry(method: MergingMethod, module: str, parts: Sequence[Factors | None]) -> Entry:
+def _entry(method: MergingMethod, module: str, parts: Sequence[Factors | None], dtype: torch.dtype) -> Entry:
     shape = shape_of(parts)
-    models = tuple(as_tensor(ProductTensor(shape, part)) for part in parts)
-    base = as_tensor(ProductTensor(shape, None)) if method.base == "needed" else None
-    return Entry(method, f"{module}.weight", shape, torch.float64, torch.float64, base, models)
+    models = tuple(as_tensor(ProductTensor(shape, part, dtype)) for part in parts)
+    base = as_tensor(ProductTensor(shape, None, dtype)) if method.base == "needed" else None
+    return Entry(method, f"{module}.weight", shape, dtype, ProductTensor(shape, None, dtype).compute, base, models)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from accord.merging.adapters.dense import entries_of, threads_of
 from accord.merging.adapters.factors import Factors
-from accord.merging.adapters.looking import METHOD
+from accord.merging.adapters.looking import METHOD, PRECISION
 from accord.merging.adapters.products import shape_of
 from accord.merging.contributions import look_bytes
 from accord.merging.memory import SLACK, per_thread, shared
@@ -44,7 +44,7 @@ def footprint(
 
 def _looking(modules: Mapping[str, Sequence[Factors | None]]) -> int:
     """Return what comparing all changes takes: blocks of them, and the factors that they are worked out from."""
-    blocks = max(look_bytes(entry) for entry in entries_of(METHOD, modules))
+    blocks = max(look_bytes(entry) for entry in entries_of(METHOD, modules, PRECISION))
     factors = max(part.rank * sum(shape_of([part])) for parts in modules.values() for part in parts if part is not None)
     return SLACK + threads_of(METHOD) * (blocks + DOUBLE * factors)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from accord.errors import DataError
 from accord.merging.adapters.dense import ProductTensor, entries_of, threads_of
 from accord.merging.adapters.merge_adapters import modules_of
@@ -14,8 +16,9 @@ from accord.merging.lazy import as_tensor
 from accord.merging.progress import Progress
 from accord.merging.task_arithmetic import TaskArithmetic
 
-# Whatever merged them: changes are measured from none at all.
+# Whatever merged them: changes are measured from none at all, and worked out in float32.
 METHOD = TaskArithmetic()
+PRECISION = torch.bfloat16
 
 
 def brought(
@@ -24,7 +27,8 @@ def brought(
     """Return what each adapter brought to the weight of each module that any of them changes.
 
     The merged change is the one that is stored, at its rank and in its type. There is no base to measure by, so that
-    ``base`` is 0 and ``moved`` not a number. Cost: ``2 r`` operations per number and adapter of rank ``r``, in float64.
+    ``base`` is 0 and ``moved`` not a number. Cost: ``2 r`` operations per number and adapter of rank ``r``, in float32;
+    sums are in float64.
 
     Args:
         adapters: the inputs.
@@ -37,7 +41,7 @@ def brought(
     """
     modules = modules_of(adapters)
     products = {f"{m}.weight": as_tensor(_product(merged, m, shape_of(parts))) for m, parts in modules.items()}
-    entries = entries_of(METHOD, modules)
+    entries = entries_of(METHOD, modules, PRECISION)
     told = {entry.name: names for entry in entries}
     return contributions(entries, told, products, threads=threads_of(METHOD), progress=progress)
 
@@ -50,4 +54,4 @@ def _product(merged: Adapter, module: str, shape: tuple[int, int]) -> ProductTen
         raise DataError(
             f"{merged.label} changes {module} by {list(found)}, and its inputs by {list(shape)}: merge again"
         )
-    return ProductTensor(shape, factors)
+    return ProductTensor(shape, factors, PRECISION)
