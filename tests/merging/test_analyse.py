@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -65,6 +66,39 @@ def test_against_arrays(seed, models, based):
     if sizes.sum():
         assert whole.after == pytest.approx((sizes * (np.sign(deltas) != np.sign(change))).sum() / sizes.sum())
     assert set(found.tensors) == {"t0", "t1"} and sum(t.elements for t in found.tensors.values()) == 46
+
+
+def test_tensors_of_several_blocks_and_numbers_that_are_none():
+    base, moved = siblings(3, 3, torch.float64, ((200, 201), (70_000,)))
+    merged = Linear()(None, moved)
+    moved[1]["t0"][150, 3], moved[2]["t0"][7, 7] = math.nan, moved[2]["t1"][5]
+    moved[0]["t1"][60_000] = base["t1"][60_000]
+    changes = np.stack([dense.vector(model) - dense.vector(base) for model in moved])
+    changes[np.isnan(changes)] = 0.0
+    change, sizes = dense.vector(merged) - dense.vector(base), np.abs(changes)
+    found = analyse(base, dict(zip("abc", moved, strict=True)), merged, threads=2).whole
+    np.testing.assert_allclose(found.gramian, changes @ changes.T, rtol=1e-10)
+    np.testing.assert_allclose(found.onto, changes @ change, rtol=1e-10)
+    np.testing.assert_allclose(found.against, (sizes * (changes * change <= 0)).sum(1), rtol=1e-10)
+    assert found.cancelled == pytest.approx((sizes.sum(0) - np.abs(changes.sum(0))).sum())
+    several = (changes != 0).sum(0) > 1
+    opposed = several & (changes > 0).any(0) & (changes < 0).any(0)
+    assert (found.shared, found.opposed) == (several.sum(), opposed.sum())
+
+
+def test_looking_leaves_the_number_of_threads_alone():
+    def told():
+        with ThreadPoolExecutor(1) as pool:
+            return torch.get_num_threads(), pool.submit(torch.get_num_threads).result()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        base, models = siblings(0, 2)
+        analyse(base, {"a": models[0]}, models[1])
+        assert told() == (2, 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_files_and_modules(tmp_path):

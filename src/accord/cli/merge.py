@@ -14,14 +14,16 @@ Examples:
       are; a merge that was killed goes on where it was with the same command.
   accord merge ties.yaml merged --report
       Also write merged/merge.html: how far the models moved and where they
-      pull in opposite directions, by layer, and what each contributed. With
-      --dry-run in its place, print the plan and do nothing.
+      pull in opposite directions, by layer, what each contributed, and what
+      the rank of merged adapters leaves out. With --dry-run in its place,
+      print the plan and do nothing.
 
 A recipe names models as folders, files, BASE+ADAPTER, or OWNER/NAME where the
 local Hugging Face cache has it; nothing is downloaded. If all models are LoRA
 adapters, so is the result. The output folder holds the weights, configuration
 and tokenizer, a card, accord-recipe.yaml (complete, does the same again) and
-accord-merge.json, the checksums that accord.merging.verify looks at."""
+accord-merge.json, the checksums of tensors and small files (not of the card
+and the report) that accord.merging.verify looks at."""
 
 SHARDS = "2GB"
 WORK = Parameter(group=Group("How it is done", sort_key=1))
@@ -52,7 +54,7 @@ def merge(
         out: the folder of the result.
         dry_run: print what will happen, how much memory, disk and time it takes, and what is in its way;
             merge nothing, and exit as the merge would.
-        report: look at the models first and write merge.html and merge.json beside the result.
+        report: look at models, or adapters, and result once more and write merge.html and merge.json beside it.
         front: merge at many preferences over the models instead, and measure each by this command: it is given the
             folder of a merge, in place of {} or at the end, and its last line is JSON, {task: score or {loss, metrics}}
             for as many tasks as there are models.
