@@ -29,6 +29,7 @@ from accord.merging import (
     Linear,
     MergingMethod,
     ModelStock,
+    NonFiniteMergeWarning,
     Rules,
     TaskArithmetic,
     compiled,
@@ -174,6 +175,16 @@ def test_a_stretch_that_is_not_finite_leaves_the_others_as_they_are(
 
 
 @needs_library
+@pytest.mark.parametrize("method", [Linear([1.002], normalise=False), TIES(1.0, scale=1.002)], ids=repr)
+def test_numbers_that_are_too_large_once_they_are_rounded_are_told(method: MergingMethod) -> None:
+    """Above the largest bfloat16 there are floats that round to infinity."""
+    large = torch.full((3,), torch.finfo(torch.bfloat16).max, dtype=torch.bfloat16)
+    base, models = given_to(method, torch.zeros_like(large), [large])
+    with pytest.warns(NonFiniteMergeWarning, match="3 merged numbers of w"):
+        assert merged(method, base, models).isinf().all()
+
+
+@needs_library
 def test_more_models_than_fit_are_merged_block_by_block() -> None:
     generator = torch.Generator().manual_seed(2)
     base, *models = torch.randn(2 + compiled.AT_ONCE, 700, generator=generator).bfloat16().unbind()
@@ -187,9 +198,14 @@ def test_more_models_than_fit_are_merged_block_by_block() -> None:
 @pytest.mark.parametrize("vectors", ["models", "all", "deltas"])
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 def test_inner_products_are_the_same_to_the_last_bit_and_exact(vectors: Vectors, kind: torch.dtype) -> None:
-    base, *models = (tensor.to(kind) for tensor in four(2 * 1056 + 45))
+    stretched = 2.0 ** torch.randint(-9, 6, (4, 2 * 1056 + 45), generator=torch.Generator().manual_seed(4))
+    base, *models = ((tensor * more).to(kind) for tensor, more in zip(four(len(stretched[0])), stretched, strict=True))
+    if vectors == "deltas":
+        for tensor in (base, *models):
+            tensor[[5, 1200]] = torch.inf  # the same in all of them, which is no change
     rows = [x.double().numpy() for x in ([base, *models] if vectors == "all" else models)]
-    rows = [row - base.double().numpy() for row in rows] if vectors == "deltas" else rows
+    if vectors == "deltas":
+        rows = [(model - base).float().nan_to_num(0.0).double().numpy() for model in (x.float() for x in models)]
     exact = np.array([[math.fsum(one * other) for other in rows] for one in rows])
 
     def found() -> np.ndarray:

@@ -19,7 +19,7 @@ SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.h", "kernel
 LIBRARY = Path(__file__).with_name("kernels.shared")
 MOST = 64  # task vectors that compiled loops elect from
 AT_ONCE = 16  # models that they merge in one call for a whole stretch
-LANES = 32  # sums that products are added to in turn
+LANES = 16  # sums that products are added to in turn
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -15,7 +15,7 @@
 #define RUN 256
 #define MOST 64    /* rows that can be elected from */
 #define AT_ONCE 16 /* models of a stretch */
-#define LANES 32   /* sums that products are added to in turn */
+#define LANES 16   /* sums that products are added to in turn */
 #define LINED __attribute__((aligned(64)))
 
 typedef float Floats __attribute__((vector_size(4 * WIDTH)));

@@ -37,34 +37,53 @@ int accord_mix(const uint16_t *const *x, const float *weights, size_t count, siz
     return worst < INFINITE;
 }
 
-/* Add the products of a and b to sums[LANES], that of number i to sum i % LANES, one after the other. Products of
-   floats are exact in double. */
-static void products(const double *restrict a, const double *restrict b, size_t n, double *restrict sums) {
-    LINED double lanes[LANES];
-    memcpy(lanes, sums, sizeof lanes);
+/* Add a b to ab[LANES], and where these are given a a to aa and b b to bb: the product of number i to sum i % LANES,
+   one after the other. Products of floats are exact in double. */
+static inline __attribute__((always_inline)) void products(const float *restrict a, const float *restrict b, size_t n,
+                                                           double *restrict aa, double *restrict ab,
+                                                           double *restrict bb) {
+    LINED double sums[3][LANES];
+    if (aa) memcpy(sums[0], aa, sizeof sums[0]);
+    memcpy(sums[1], ab, sizeof sums[1]);
+    if (bb) memcpy(sums[2], bb, sizeof sums[2]);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++) lanes[j] = fma(a[i + j], b[i + j], lanes[j]);
-    memcpy(sums, lanes, sizeof lanes);
-    for (; i < n; i++) sums[i % LANES] = fma(a[i], b[i], sums[i % LANES]);
+        for (size_t j = 0; j < LANES; j++) {
+            const double x = a[i + j], y = b[i + j];
+            if (aa) sums[0][j] = fma(x, x, sums[0][j]);
+            sums[1][j] = fma(x, y, sums[1][j]);
+            if (bb) sums[2][j] = fma(y, y, sums[2][j]);
+        }
+    if (aa) memcpy(aa, sums[0], sizeof sums[0]);
+    memcpy(ab, sums[1], sizeof sums[1]);
+    if (bb) memcpy(bb, sums[2], sizeof sums[2]);
+    for (; i < n; i++) {
+        const double x = a[i], y = b[i];
+        if (aa) aa[i % LANES] = fma(x, x, aa[i % LANES]);
+        ab[i % LANES] = fma(x, y, ab[i % LANES]);
+        if (bb) bb[i % LANES] = fma(y, y, bb[i % LANES]);
+    }
 }
 
 /* Add the products of every two of count vectors to sums[pairs][LANES] (0 0, 1 0, 1 1, 2 0, ...): of given[count]; or
    where there are none, of x[count], less base if there is one. */
 void accord_gramian(const uint16_t *const *x, const float *const *given, const uint16_t *base, size_t count, size_t n,
                     double *sums) {
-    LINED float from[PIECE], row[PIECE];
-    LINED double rows[AT_ONCE][PIECE];
+    LINED float from[PIECE], rows[AT_ONCE][PIECE];
     for (size_t i = 0; i < n; i += PIECE) {
         const size_t k = smaller(PIECE, n - i);
-        double *pair = sums;
         if (base) accord_weigh(base + i, 1.0f, 0, from, k);
         for (size_t m = 0; m < count; m++) {
-            if (given) memcpy(row, given[m] + i, k * sizeof *row);
-            else if (base) accord_delta(x[m] + i, from, row, k);
-            else accord_weigh(x[m] + i, 1.0f, 0, row, k);
-            for (size_t j = 0; j < k; j++) rows[m][j] = row[j];
-            for (size_t l = 0; l <= m; l++, pair += LANES) products(rows[m], rows[l], k, pair);
+            if (given) memcpy(rows[m], given[m] + i, k * sizeof **rows);
+            else if (base) accord_delta(x[m] + i, from, rows[m], k);
+            else accord_weigh(x[m] + i, 1.0f, 0, rows[m], k);
+        }
+        for (size_t m = 0; m < count; m++) {
+            double *to = sums + m * (m + 1) / 2 * LANES; /* m 0, before which lies m - 1 m - 1 */
+            const int odd = m % 2;
+            if (odd) products(rows[m - 1], rows[m], k, to - LANES, to + (m - 1) * LANES, to + m * LANES);
+            else if (m + 1 == count) products(rows[m], rows[m], k, NULL, to + m * LANES, NULL);
+            for (size_t l = 0; l + odd < m; l++) products(rows[m], rows[l], k, NULL, to + l * LANES, NULL);
         }
     }
 }
