@@ -48,6 +48,26 @@ class Forgetful(GramianAggregator):
         return Mean().weights(gramian, active=active) * self.calls / self.calls**2
 
 
+class Blind(Aggregator):
+    """Does not take the losses, which every step shows."""
+
+    def forward(self, jacobian: Tensor, *, active: Tensor | None = None) -> Tensor:
+        return Mean()(jacobian, active=active)
+
+
+class Remembering(GramianAggregator):
+    """Keeps what it was shown of tasks that took no part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros((), dtype=torch.float64))
+
+    def weights(self, gramian: Tensor, *, losses: Tensor | None = None, active: Tensor | None = None) -> Tensor:
+        weights = Mean().weights(gramian, active=active) * (1 + 0 * self.total)
+        self.total = self.total + (0.0 if losses is None else losses.sum())
+        return weights
+
+
 def ones(gramian: Tensor) -> Tensor:
     return torch.ones(len(gramian), dtype=gramian.dtype)
 
@@ -58,13 +78,20 @@ BROKEN: dict[str, Callable[[], Aggregator]] = {
     "changed in place": lambda: Raw(lambda jacobian: jacobian.mul_(2).mean(0)),
     "accepted": lambda: Raw(lambda jacobian: jacobian.nan_to_num(0, 0, 0).sum(0)),
     "another way": Forgetful,
+    "requires a gradient": lambda: Solving(lambda gramian: (ones(gramian) / len(gramian)).requires_grad_()),
+    "a later step saw": Remembering,
 }
 
 
-@pytest.mark.parametrize("name", ["not finite", "changed in place", "accepted", "another way"])
+@pytest.mark.parametrize("name", sorted(BROKEN.keys() - {"the longest gradient: off"}))
 def test_breaches_of_the_contract_are_named(name: str) -> None:
     with pytest.raises(AssertionError, match=name):
         check_aggregator(BROKEN[name], examples=5)
+
+
+def test_aggregators_are_shown_the_losses() -> None:
+    with pytest.raises(TypeError, match="losses"):
+        check_aggregator(Blind, examples=5)
 
 
 def test_an_aggregator_that_squares_is_not_homogeneous() -> None:
@@ -111,6 +138,10 @@ def test_weightings_are_checked_too() -> None:
         check_weighting(lambda _: Scaled(lambda losses: -losses), examples=5)
     with pytest.raises(AssertionError, match="inactive"):
         check_weighting(lambda _: Scaled(torch.ones_like), examples=5)
+    with pytest.raises(AssertionError, match="losses were changed in place"):
+        check_weighting(lambda _: Scaled(lambda losses: Fixed()(losses.mul_(2))), examples=5)
+    with pytest.raises(AssertionError, match="slope in the losses is"):
+        check_weighting(lambda _: Bent(), examples=5)
     with pytest.raises(AssertionError, match="sum to"):
         check_weighting(lambda _: Doubled(), ["on_simplex"], examples=5)
 
@@ -120,6 +151,13 @@ class Doubled(DirectWeighting):
 
     def forward(self, losses: Tensor, *, gramian: Tensor | None = None, active: Tensor | None = None) -> Tensor:
         return 2 * Fixed()(losses, active=active)
+
+
+class Bent(Fixed):
+    """Descends something else than it says."""
+
+    def objective(self, losses: Tensor, *, gramian: Tensor | None = None, active: Tensor | None = None) -> Tensor:
+        return super().objective(losses, active=active) * 2
 
 
 def test_unknown_claims_get_a_suggestion() -> None:

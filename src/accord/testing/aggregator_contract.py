@@ -37,6 +37,7 @@ def gives_a_finite_direction(factory: Factory, examples: int) -> None:
             assert direction.shape == jacobian.shape[1:], f"a Jacobian [T, P] gives [P]; got {tuple(direction.shape)}"
             assert direction.dtype == dtype, f"the direction has the Jacobian's dtype; got {direction.dtype}"
             assert bool(direction.isfinite().all()), f"the direction is not finite in {dtype}"
+            assert not direction.requires_grad, "the direction requires a gradient; it goes into .grad, so detach it"
             assert torch.equal(jacobian, before), "the Jacobian was changed in place"
 
     explore(check, exponents=SCALES, examples=examples)
@@ -74,15 +75,24 @@ def rests_at_zero(factory: Factory, examples: int) -> None:
 
 
 def leaves_inactive_tasks_out(factory: Factory, examples: int) -> None:
-    """The rows of inactive tasks, NaN among them, play no part; without an active task the direction is 0."""
+    """Rows and losses of inactive tasks, NaN among them, play no part; without an active task the direction is 0.
+
+    With the losses or without: :func:`accord.backward` always gives them.
+    """
 
     def check(case: Case) -> None:
         jacobian = case.jacobian()
         active = torch.from_numpy(case.rng.random(case.tasks) < 0.6)
         spoiled = torch.where(active[:, None], jacobian, torch.nan)
-        direction = factory()(spoiled, active=active)
-        wanted = factory()(jacobian[active]) if active.any() else torch.zeros(case.parameters)
-        close(direction, wanted, size(jacobian), 1e-9, "with inactive tasks")
+        drawn = torch.from_numpy(case.rng.uniform(0.1, 2.0, case.tasks))
+        for losses in (None, drawn):
+            known, seen = (None, None) if losses is None else (torch.where(active, losses, torch.nan), losses[active])
+            aggregator = factory()
+            direction = aggregator(spoiled, losses=known, active=active)
+            wanted = factory()(jacobian[active], losses=seen) if active.any() else torch.zeros(case.parameters)
+            close(direction, wanted, size(jacobian), 1e-9, "with inactive tasks")
+            later = aggregator(jacobian, losses=losses)
+            assert bool(later.isfinite().all()), "a later step saw an inactive task's NaN"
 
     explore(check, families=(*WELL_POSED, "duplicates"), examples=examples)
 

@@ -31,11 +31,14 @@ def gives_finite_weights(factory: Factory, examples: int) -> None:
     def check(case: Case) -> None:
         for dtype in (torch.float64, torch.float32, torch.bfloat16):
             weighting = factory(case.tasks)
-            for losses, gramian in steps_of(case):
-                weights = weighting(losses.to(dtype), gramian=gramian)
+            for numbers, gramian in steps_of(case):
+                losses = numbers.to(dtype)
+                before = losses.clone()
+                weights = weighting(losses, gramian=gramian)
                 assert weights.shape == (case.tasks,), f"weights are [T]; got {tuple(weights.shape)}"
                 assert bool(weights.isfinite().all()) and float(weights.min()) >= 0, f"weights {weights.tolist()}"
                 assert not weights.requires_grad, "weights are numbers; gradients flow through objective()"
+                assert torch.equal(losses, before), "the losses were changed in place"
 
     explore(check, families=SIZES, exponents=SCALES, examples=examples)
 
@@ -48,7 +51,10 @@ def descends_its_weights(factory: Factory, examples: int) -> None:
         for losses, gramian in steps_of(case):
             probe = losses.requires_grad_()
             (slope,) = torch.autograd.grad(two.objective(probe, gramian=gramian), probe)
-            assert torch.allclose(slope, one(losses, gramian=gramian).to(slope), rtol=1e-6, atol=0)
+            weights = one(losses, gramian=gramian).to(slope)
+            assert torch.allclose(slope, weights, rtol=1e-6, atol=0), (
+                f"the objective's slope in the losses is {slope.tolist()}, the weights are {weights.tolist()}"
+            )
 
     explore(check, families=SIZES, examples=examples)
 
@@ -121,7 +127,8 @@ def permutation_equivariant(factory: Factory, examples: int) -> None:
         order = torch.from_numpy(case.rng.permutation(case.tasks))
         for losses, gramian in steps_of(case):
             shuffled = two(losses[order], gramian=gramian[order][:, order])
-            assert torch.allclose(shuffled, one(losses, gramian=gramian)[order], rtol=1e-6)
+            wanted = one(losses, gramian=gramian)[order]
+            assert torch.allclose(shuffled, wanted, rtol=1e-6), "tasks in another order have other weights"
 
     explore(check, families=SIZES, examples=examples)
 
@@ -134,7 +141,8 @@ def loss_scale_invariant(factory: Factory, examples: int) -> None:
         factor = 2.0**20
         for losses, gramian in steps_of(case):
             scaled = two(factor * losses, gramian=factor**2 * gramian)
-            assert torch.allclose(scaled, one(losses, gramian=gramian), rtol=1e-6)
+            wanted = one(losses, gramian=gramian)
+            assert torch.allclose(scaled, wanted, rtol=1e-6), "losses times a number have other weights"
 
     explore(check, families=SIZES, examples=examples)
 
