@@ -173,34 +173,41 @@ def _look(entry: Entry, models: tuple[str, ...], merged: Tensor) -> Contribution
     shared = opposed = 0
     for origin, deltas, result in _changes(entry, merged):
         wide, last = deltas.double(), result.double()
-        base += float(origin.square().sum(dtype=torch.float64))
+        base += float(torch.dot(origin, origin))
         change += float(last @ last)
         gramian += (wide @ wide.T).numpy()
         onto += (wide @ last).numpy()
         sizes = deltas.abs()
-        lengths = sizes.sum(dim=1, dtype=torch.float64)
-        size += lengths.numpy()
-        cancelled += float((sizes.sum(dim=0) - deltas.sum(dim=0).abs()).sum(dtype=torch.float64))
+        # Within a block sums are in what is computed in: to convert all of it costs more than everything else.
+        summed = sizes.sum(dim=1)
+        size += summed.double().numpy()
+        cancelled += float(_added(sizes).sub_(_added(deltas).abs_()).sum())
         several, clashing = _met(deltas)
         shared, opposed = shared + several, opposed + clashing
         along = torch.mul(deltas, result.sign(), out=sizes).clamp_(min=0.0)
-        against += (lengths - along.sum(dim=1, dtype=torch.float64)).numpy()
+        against += summed.sub_(along.sum(dim=1)).double().numpy()
     return Contribution(models, entry.elements, base, gramian, change, onto, shared, opposed, size, cancelled, against)
 
 
 def _met(deltas: Tensor) -> tuple[int, int]:
     """Return in how many places several of the changes ``[n, length]`` are not 0, and in how many these differ in sign.
 
-    Row by row: a reduction of booleans across rows takes ten times as long.
+    Signs are added up as the numbers they are: comparisons and booleans take several times as long.
     """
-    up, down = deltas[0] > 0, deltas[0] < 0
-    several = torch.zeros_like(up)
-    for row in deltas[1:]:
-        higher, lower = row > 0, row < 0
-        several |= (up | down) & (higher | lower)
-        up |= higher
-        down |= lower
-    return int(several.count_nonzero()), int((up & down).count_nonzero())
+    signs = deltas.sign()
+    together = _added(signs).abs_()
+    present = _added(signs.abs_())
+    # Every sign that is outvoted takes 2 from the sum of all.
+    clashing = torch.sub(present, together).clamp_(max=1.0).sum()
+    return int(present.sub_(1.0).clamp_(0.0, 1.0).sum()), int(clashing)
+
+
+def _added(rows: Tensor) -> Tensor:
+    """Return the sum ``[length]`` of rows ``[n, length]``, in a third of the time of a reduction across them."""
+    total = rows[0].clone()
+    for row in rows[1:]:
+        total += row
+    return total
 
 
 def _changes(entry: Entry, merged: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

@@ -28,7 +28,7 @@ def brought(
 
     The merged change is the one that is stored, at its rank and in its type. There is no base to measure by, so that
     ``base`` is 0 and ``moved`` not a number. Cost: ``2 r`` operations per number and adapter of rank ``r``, in float32;
-    sums are in float64.
+    blocks are added up in float64.
 
     Args:
         adapters: the inputs.
