@@ -167,7 +167,7 @@ def test_adding_a_method_takes_one_file_and_one_line(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert "Directions" in call("-m", "accord.cli", "methods", "directions")
+    assert "Directions" in call("-m", "accord", "methods", "directions")
     assert " passed" in call("-m", "pytest", "-q", "-p", "no:cacheprovider", str(test))
 
 

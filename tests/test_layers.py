@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "accord"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir() if p.suffix == ".py" or p.is_dir()} - {
     "__init__",
+    "__main__",
     "__pycache__",
 }
 CONTRACTS = {"errors", "method", "registry", "balancer", "holding"}
@@ -58,9 +59,9 @@ HEIGHT = {room: len(LAYERS) - depth for depth, rooms in enumerate(LAYERS) for ro
 
 
 def room_of(path: Path) -> str:
-    """Room that a file belongs to; the package's own ``__init__`` belongs to none."""
-    first = path.relative_to(PACKAGE).parts[0]
-    return "" if first == "__init__.py" else first.removesuffix(".py")
+    """Room that a file belongs to; the package's own ``__init__`` belongs to none, and ``__main__`` is the command."""
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return {"__init__": "", "__main__": "cli"}.get(first, first)
 
 
 def imported(path: Path, tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -91,7 +91,7 @@ def test_internal_errors_say_how_to_report_them_and_debug_shows_where(monkeypatc
 def test_a_reader_that_leaves_early_is_no_error(accord):
     # `head` closes the pipe after one line, while the command still has more to say.
     done = subprocess.run(
-        f'"{sys.executable}" -m accord.cli methods --json | head -n 1; echo "${{PIPESTATUS[0]}}"',
+        f'"{sys.executable}" -m accord methods --json | head -n 1; echo "${{PIPESTATUS[0]}}"',
         shell=True,
         executable="/bin/bash",
         capture_output=True,

@@ -47,7 +47,7 @@ class Server:
 
 
 def start_server(directory: Path, *options: str) -> Server:
-    command = [sys.executable, "-m", "accord.cli", "explore", str(directory), "--no-browser", *options]
+    command = [sys.executable, "-m", "accord", "explore", str(directory), "--no-browser", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stdout is not None and process.stderr is not None
     address = process.stdout.readline().strip()

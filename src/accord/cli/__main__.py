@@ -1,7 +1,0 @@
-"""``python -m accord.cli``: the command where its script is not on the path."""
-
-import sys
-
-from accord.cli.app import main
-
-sys.exit(main())
