@@ -62,7 +62,7 @@ DRAG = """async (frames) => {
 
 def measure(run: Path, moves: int) -> dict[str, Any]:
     """Return the figures of one server and one browser."""
-    command = [sys.executable, "-m", "accord.cli", "explore", str(run), "--no-browser"]
+    command = [sys.executable, "-m", "accord", "explore", str(run), "--no-browser"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert server.stdout is not None
     try:

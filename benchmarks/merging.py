@@ -173,7 +173,7 @@ def run(options: Namespace) -> None:
         with file.open("rb", buffering=0) as stream:
             while stream.read(1 << 24):
                 pass
-    tools = {"accord": [sys.executable, "-m", "accord.cli", "merge"]}
+    tools = {"accord": [sys.executable, "-m", "accord", "merge"]}
     if options.peer:
         tools["mergekit"] = [options.peer]
     with tempfile.TemporaryDirectory(dir=options.zoo) as work:
