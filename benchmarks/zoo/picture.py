@@ -14,7 +14,7 @@ from benchmarks.zoo.paired import ENDS, by_method
 from docs.pictures import BLUE, GREY, ORANGE, TEXT, svg
 
 IMAGES = PAGE.parent / "images"
-LEFT, RIGHT, TOP, LINE, HEIGHT = 190, 600, 26, 18, 220
+LEFT, RIGHT, TOP, LINE, HEIGHT = 226, 636, 26, 18, 220
 
 
 def draw(lines: Sequence[Line], kind: str, folder: Path = IMAGES) -> None:
