@@ -105,7 +105,7 @@ def _group_norm(node: Node, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """
     inputs, weight = node._saved_input.contiguous(), node._saved_weight  # pyright: ignore[reportAttributeAccessIssue]
     count, channels = inputs.shape[:2]
-    inner, weight, offset = torch.ops.aten.native_group_norm_backward(
+    below, factor, offset = torch.ops.aten.native_group_norm_backward(
         gradient.contiguous(),
         inputs,
         node._saved_result1.view(1, -1),  # pyright: ignore[reportAttributeAccessIssue]
@@ -117,7 +117,7 @@ def _group_norm(node: Node, gradient: Tensor) -> tuple[Tensor | None, ...]:
         count * node._saved_group,  # pyright: ignore[reportAttributeAccessIssue]
         [True, True, True],
     )
-    return inner.view_as(inputs), weight.view(count, channels), offset.view(count, channels)
+    return below.view_as(inputs), factor.view(count, channels), offset.view(count, channels)
 
 
 def _batch_norm(node: Node, gradient: Tensor, tasks: Rows, _: Sequence[int]) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from accord.engines._projection import Convolution
+from accord.engines._rules import through_linear
 
 # Multiplications from which on converting costs little beside them.
 _LARGE = 2**22
@@ -33,7 +35,7 @@ class Passage:
         """Return the gradient ``[N, in]`` of what a linear layer read, given ``[N, out]`` of what it gave."""
         weight = node._saved_mat2  # pyright: ignore[reportAttributeAccessIssue]
         if not self._narrows(gradient, weight, len(gradient)):
-            return gradient @ weight.T
+            return through_linear(node, gradient)
         return (gradient.bfloat16() @ self._short(node, weight).T).float()
 
     def convolution(self, node: Node, layer: Convolution, gradient: Tensor) -> Tensor:
@@ -42,10 +44,8 @@ class Passage:
             return layer.backward(gradient, [True, False, False])[0]
         # Of what was read, only the shape matters here.
         inputs = gradient.new_empty(layer.inputs.shape, dtype=torch.bfloat16)
-        weight, wanted = self._short(node, layer.weight), [True, False, False]
-        gradient = gradient.bfloat16()
-        found = torch.ops.aten.convolution_backward(gradient, inputs, weight, layer.bias, *layer.options, wanted)
-        return found[0].float()
+        short = replace(layer, inputs=inputs, weight=self._short(node, layer.weight))
+        return short.backward(gradient.bfloat16(), [True, False, False])[0].float()
 
     def _narrows(self, gradient: Tensor, weight: Tensor, rows: int) -> bool:
         if gradient.dtype != torch.float32 or weight.dtype != torch.float32 or rows * weight.numel() < _LARGE:

@@ -41,6 +41,11 @@ def sampled_is_cheaper(rows: int, inputs: int, outputs: int, tasks: int) -> bool
     return rows * rows * (inputs + pairs * outputs) < inputs * outputs * (tasks * rows + pairs)
 
 
+def through_linear(node: Node, gradient: Tensor) -> Tensor:
+    """Return the gradient ``[N, in]`` of what the linear layer ``node`` read, given ``[N, out]`` of what it gave."""
+    return gradient @ node._saved_mat2.T  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def linear_by_samples(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
     """Return the Gramian ``[k, k]`` (float64) of a weight's gradients without forming them.
 

@@ -20,6 +20,7 @@ from accord.engines._layer_rules import layer_of
 from accord.engines._layered import Block, LayeredRows
 from accord.engines._layout import ELEMENTWISE, kind, trace
 from accord.engines._products import Sums, products
+from accord.engines._rules import through_linear
 from accord.engines._samples import Rows
 from accord.engines._split import Split, split
 from accord.engines._sweep import Sweep, call, positions
@@ -222,7 +223,7 @@ def _through(node: Node, outputs: list[Tensor | None], apart: bool) -> Sequence[
     if gradient is not None and apart and kind(node) in APART:
         return APART[kind(node)](node, gradient)
     if gradient is not None and name in ("AddmmBackward0", "MmBackward0"):
-        through = gradient @ node._saved_mat2.T  # pyright: ignore[reportAttributeAccessIssue]
+        through = through_linear(node, gradient)
         return [None, through, None] if name == "AddmmBackward0" else [through, None]
     if gradient is not None and name == "ConvolutionBackward0":
         inputs = node._saved_input  # pyright: ignore[reportAttributeAccessIssue]

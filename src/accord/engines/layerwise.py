@@ -20,6 +20,7 @@ from accord.engines._rules import (
     linear_weight,
     looked_up,
     sampled_is_cheaper,
+    through_linear,
 )
 from accord.engines._together import Arrived, Together, firsts
 
@@ -57,7 +58,7 @@ class LayerwiseGramian(Engine):
             layer = weight_of(run, node)
             if layer is not None:
                 sums.add(layer[1], _linear_block(layer[0], firsts(arrived)), list(arrived))
-                pass_linear(run, node, arrived, _through_linear)
+                pass_linear(run, node, arrived, through_linear)
             return layer is not None
 
         run = Together(problem, (embedding_table, linear_layer), multiply)
@@ -92,10 +93,6 @@ def _linear_block(rows: Tensor, gradients: list[Tensor]) -> Tensor:
         if bool(((squares > 1e-20) & squares.isfinite()).all()):
             return block  # otherwise out of float32's range, or zero: the other way rescales
     return linear_by_weights(rows, gradients)
-
-
-def _through_linear(node: Node, gradient: Tensor) -> Tensor:
-    return gradient @ node._saved_mat2.T  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def weight_of(run: Together, node: Node) -> tuple[Tensor, int] | None:
