@@ -10,7 +10,7 @@ import xxhash
 from tests.merging import recipe_zoo as zoo
 
 from accord.errors import RunError
-from accord.merging import Linear, begin_job, merge_recipe, plan_merge, verify
+from accord.merging import Linear, RecipePlan, begin_job, merge_recipe, plan_merge, verify
 
 MANIFEST = "accord-merge.json"
 INDEX = "model.safetensors.index.json"
@@ -141,13 +141,62 @@ def test_a_finished_merge_says_what_became_of_it(root: Path) -> None:
         made(root, "base", "alpha")
 
 
-def test_a_damaged_step_is_not_built_upon(root: Path) -> None:
+def test_a_finished_merge_without_its_weights_says_so(root: Path) -> None:
+    shard = min(made(root, "base", "alpha").glob("*.safetensors"))
+    shard.unlink()
+    with pytest.raises(RunError, match=rf"finished, but there is no file .*{shard.name}"):
+        made(root, "base", "alpha")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_damaged_step_is_not_built_upon(root: Path, name: str) -> None:
     steps = [recipe(root, "base", "alpha", name="first"), recipe(root, "first", "beta")]
     text = "---\n".join(json.dumps(step) + "\n" for step in steps)
     first = merge_recipe(text, root / "out").with_name("out.steps") / "first"
-    flip(first / "config.json")
-    with pytest.raises(RunError, match=r"config\.json is not what the merge wrote.*; remove .*first"):
+    flip(first / name)
+    with pytest.raises(
+        RunError, match=r"(bytes have changed|damaged).*; the step is taken again when .*first is removed"
+    ):
         merge_recipe(text, root / "out")
+
+
+def test_only_what_is_not_whole_is_mended(root: Path) -> None:
+    job = begin_job(recipe(root, "base", "alpha"), root / "out", shard_bytes=2000)
+    plan = job.plan(job.recipes[0])
+    assert isinstance(plan, RecipePlan)
+    with pytest.raises(RunError, match="does not hold this merge, finished"):
+        (root / "out").mkdir()
+        plan.mend()
+    out = plan.run()
+    lost, changed, *others = sorted(out.glob("*.safetensors"))
+    (out / "README.md").write_text("mine")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    times = [path.stat().st_mtime_ns for path in others]
+    lost.unlink()
+    flip(changed)
+    flip(out / "tokenizer.json")
+    plan.mend()
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.stat().st_mtime_ns for path in others] == times and len(others) > 1
+    job = begin_job(recipe(root, "base", "beta"), root / "out", shard_bytes=2000)
+    with pytest.raises(RunError, match="does not hold this merge, finished"):
+        job.plan(job.recipes[0]).mend()  # type: ignore[union-attr]
+
+
+def test_mending_that_fails_can_be_begun_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_merge(Linear(), None, [root / "alpha", root / "beta"], root / "out")
+    shard = plan.run() / "model.safetensors"
+    kept = shard.read_bytes()
+    flip(shard)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="No space left"):
+        patch.setattr("accord.merging.writing._reserve", full)
+        plan.mend()
+    plan.mend()
+    assert shard.read_bytes() == kept and verify(root / "out")
 
 
 def test_steps_of_adapters_are_taken_once(root: Path) -> None:

@@ -111,6 +111,72 @@ def test_what_was_measured_is_not_measured_again(recipe, tmp_path):
         merge_front(recipe, tmp_path / "front", evaluate, points=3)
 
 
+def shard(front, point):
+    return front / "solutions" / point / "model.safetensors"
+
+
+def spoil(path, how):
+    """Do to a file what happens to files."""
+    content = path.read_bytes()
+    if how == "deleted":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(content[:-3])
+    elif how == "altered":
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    else:
+        shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut", "altered", "the folder"])
+def test_a_merge_that_is_not_whole_is_made_again_and_keeps_its_scores(recipe, tmp_path, how):
+    out, seen, said = tmp_path / "front", [], []
+
+    def evaluate(folder):
+        seen.append(folder.name)
+        return distances(folder)
+
+    before = merge_front(recipe, out, evaluate, points=3)
+    kept, others = shard(out, "001").read_bytes(), [shard(out, "000"), shard(out, "002")]
+    times = [path.stat().st_mtime_ns for path in others]
+    spoil(shard(out, "001"), how)
+    with pytest.raises(RunError, match=r"run(s)? .*again"):
+        before.export([0.5, 0.5], tmp_path / "chosen")
+    after = merge_front(recipe, out, evaluate, points=3, progress=said.append)
+    assert shard(out, "001").read_bytes() == kept and verify(out / "solutions" / "001") == 1
+    assert [path.stat().st_mtime_ns for path in others] == times  # those that are whole are left as they are
+    assert seen == ["000", "001", "002"] and after.results["points"] == before.results["points"]
+    assert how == "the folder" or sum("001 is merged again" in line for line in said) == 1
+    assert not list(out.rglob(".accord-merge.json.unfinished"))
+
+
+def test_a_merge_is_not_measured_unless_it_is_whole_and_of_this_sweep(recipe, tmp_path):
+    out = tmp_path / "front"
+
+    def stopped(folder):
+        spoil(shard(out, folder.name), "altered")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        merge_front(recipe, out, stopped, points=2)
+    front = merge_front(recipe, out, distances, points=2)
+    assert front.points[0].live.losses == {"x": 20.0, "y": 0.0}
+    (out / "solutions" / "000.json").unlink()  # as if it had been killed before the scores were written
+    recipe["models"][1]["parameters"]["weight"] = 0.5
+    with pytest.raises(RunError, match=r"of another sweep; remove .*solutions or choose another folder"):
+        merge_front(recipe, out, distances, points=2)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"fingerprint": 1}', '{"fingerprint": 1, "scores": {"x": 1}}'])
+def test_a_damaged_record_of_scores_is_measured_again(recipe, tmp_path, content):
+    merge_front(recipe, tmp_path / "front", distances, points=2)
+    record = tmp_path / "front" / "solutions" / "001.json"
+    kept = record.read_text()
+    record.write_text(content)
+    merge_front(recipe, tmp_path / "front", distances, points=2)
+    assert record.read_text() == kept
+
+
 @pytest.mark.parametrize(
     ("scores", "message"),
     [

@@ -78,12 +78,15 @@ def obstacle(out: Path, fingerprint: str) -> str | None:
 def _made(out: Path, fingerprint: str) -> str:
     try:
         record = read(out / MANIFEST)
-        if record is None or record["fingerprint"] != fingerprint:
-            return ""
-        reason = fault(out, record.get("files", {}))
     except RunError:
         return ""
-    return "; it holds this very merge, finished" + (f", but {reason}" if reason else "")
+    if record is None or record["fingerprint"] != fingerprint:
+        return ""
+    try:
+        _opened(out, record)
+    except (RunError, DataError) as error:
+        return f"; it holds this very merge, finished, but {error}"
+    return "; it holds this very merge, finished"
 
 
 def fingerprint(settings: Sequence[str], checkpoints: Sequence[Mapping[str, Tensor] | None]) -> str:
@@ -114,16 +117,30 @@ def verify(out: str | Path) -> int:
     if record is None:
         state = "was not finished: run the same merge again" if (out / JOURNAL).exists() else "is no merge of Accord's"
         raise RunError(f"{out} {state}")
+    checkpoint = _opened(out, record)
+    for name, value in record["tensors"].items():
+        if digest(checkpoint[name]) != value:
+            raise RunError(f"{name} in {label(checkpoint, 0)} is not what was merged: its bytes have changed")
+    return len(checkpoint)
+
+
+def _opened(out: Path, record: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint of a finished merge; of its tensors, only that they are there has been checked."""
     if (reason := fault(out, record.get("files", {}))) is not None:
         raise RunError(f"{reason}. If that was you, take its line out of {MANIFEST}; else merge again")
     checkpoint = open_checkpoint(out)
-    expected: dict[str, str] = record["tensors"]
-    if odd := sorted(set(expected) ^ set(checkpoint)):
-        raise RunError(f"{out} {'lacks' if odd[0] in expected else 'has an unknown'} tensor {odd[0]}")
-    for name, value in expected.items():
-        if digest(checkpoint[name]) != value:
-            raise RunError(f"{name} in {label(checkpoint, 0)} is not what was merged: its bytes have changed")
-    return len(expected)
+    if odd := sorted(set(record["tensors"]) ^ set(checkpoint)):
+        raise RunError(f"{out} {'lacks' if odd[0] in record['tensors'] else 'has an unknown'} tensor {odd[0]}")
+    return checkpoint
+
+
+def damage(out: Path) -> str | None:
+    """Return why :func:`verify` would not call a folder a whole merge, or ``None``. It reads all that was merged."""
+    try:
+        verify(out)
+    except (RunError, DataError) as error:
+        return str(error)
+    return None
 
 
 def whole(path: Path, told: Mapping[str, str]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from accord.errors import AccordError, ConfigurationError, RunError
 from accord.merging import manifest
 from accord.merging.align import align, label
-from accord.merging.beside import write_beside
+from accord.merging.beside import THEIRS, write_beside
 from accord.merging.companions import check_companions, gather_companions
 from accord.merging.engine import Engine
 from accord.merging.entry import Entry, Rules
@@ -88,6 +88,27 @@ class MergePlan:
             self._run(progress)
         return self.out
 
+    def mend(self, progress: Progress | None = None) -> Path:
+        """Merge again what a finished merge of this plan has lost since, or what was changed; whole shards are kept.
+
+        Args:
+            progress: see :meth:`run`.
+
+        Raises:
+            RunError: the folder holds no finished merge, or another one; and as :meth:`run`.
+            DataError: a file was changed since the plan was made.
+        """
+        with alone(self.out):
+            record = manifest.read(self.out / manifest.MANIFEST)
+            if record is None or record["fingerprint"] != self.fingerprint:
+                raise RunError(f"{self.out} does not hold this merge, finished: nothing to mend; remove it and merge")
+            # The record stays until it is written anew: a run of this that fails leaves what it found.
+            told = record["tensors"]
+            done = {each.file: {entry.name: told.get(entry.name, "") for entry in each.entries} for each in self.shards}
+            manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done})
+            self._run(progress)
+        return self.out
+
     def _run(self, progress: Progress | None) -> None:
         check_unchanged(self.stamps)
         done = self._begin()
@@ -134,8 +155,12 @@ class MergePlan:
         contents = dict(self.beside(self.out, self.shards))
         if len(self.shards) > 1:
             contents[INDEX] = index_text(self.shards).encode()
+        if (self.out / manifest.MANIFEST).is_file():  # it is mended, and a card may have been edited since
+            contents = {
+                name: told for name, told in contents.items() if name not in THEIRS or not (self.out / name).exists()
+            }
         files = write_beside(self.out, contents)
-        tensors = {name: value for found in done.values() for name, value in sorted(found.items())}
+        tensors = {name: value for shard in self.shards for name, value in sorted(done[shard.file].items())}
         record = {
             "method": self.title,
             "inputs": list(self.inputs),

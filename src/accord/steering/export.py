@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from accord import __version__
 from accord.data import Features
 from accord.errors import MissingExtraError, RunError
+from accord.merging.manifest import damage
 from accord.merging.writing import explained
 from accord.sharing import MultiTaskModel
 from accord.steering.measure import Measured
@@ -70,6 +71,8 @@ def export_checkpoint(solution: Path, directory: Path) -> Path:
         raise RunError(f"{directory} is not empty; export to another place")
     if not solution.is_dir():
         raise RunError(f"{solution} is gone: run the same accord merge --front again, which makes what is missing")
+    if (reason := damage(solution)) is not None:
+        raise RunError(f"{reason}. The same accord merge --front, run again, merges it anew")
     with explained(directory):
         shutil.copytree(solution, directory, dirs_exist_ok=True)
     return directory

@@ -14,7 +14,7 @@ import torch
 
 from accord import __version__
 from accord.errors import ConfigurationError, DataError, RunError
-from accord.merging import Job, Recipe, RecipePlan, begin_job
+from accord.merging import Job, Recipe, RecipePlan, begin_job, manifest
 from accord.merging.writing import explained, write_whole
 from accord.steering.front import SOLUTIONS
 from accord.steering.grid import preference_grid
@@ -43,7 +43,8 @@ def merge_front(
     One model per task, in the same order: a preference is a point of the simplex over them. At each, a model's
     ``weight`` in the recipe is multiplied by its share times the number of models, so that equal shares are the recipe
     itself. With ``linear`` and equal weights these are rewarded soups (Rame et al., 2023). What has been merged and
-    measured is kept when the sweep is killed, and the same call goes on.
+    measured is kept when the sweep is killed, and the same call goes on: it reads every merge that is there, and makes
+    those again whose files are no longer what was written; their scores stay, for the bits are the same again.
 
     Args:
         source: a recipe: a file, YAML text or a mapping, whose method has a ``weight`` for each model.
@@ -70,7 +71,7 @@ def merge_front(
         if progress is not None:
             shares = ", ".join(f"{share:.2f}" for share in preference)
             progress(f"point {number + 1} of {len(sweep.preferences)}: {shares}")
-        measured.append(_point(sweep, number, evaluate))
+        measured.append(_point(sweep, number, evaluate, progress))
     facts = _facts(sweep.recipe, sweep.preferences, measured)
     write_whole(sweep.job.out / "front.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
     return open_front(sweep.job.out)
@@ -170,24 +171,43 @@ def _only(job: Job) -> Recipe:
     return recipe
 
 
-def _point(sweep: Sweep, number: int, evaluate: Evaluate) -> Scores:
+def _point(sweep: Sweep, number: int, evaluate: Evaluate, say: Callable[[str], None] | None) -> Scores:
     folder, plan = sweep.folder(number), sweep.plan(number)
     record = folder.with_suffix(".json")
-    if record.is_file():
-        return _known(record, plan)
-    if not (folder / "accord-merge.json").is_file():
-        plan.run()
+    known = _known(record, plan, len(sweep.places))
+    _make_whole(plan, say)
+    if known is not None:
+        return known
     scores = _checked(evaluate(folder), folder, len(sweep.places))
-    content = {"fingerprint": plan.merge.fingerprint, "scores": scores}
+    content = {"fingerprint": plan.fingerprint, "scores": scores}
     write_whole(record, (json.dumps(content, indent=1) + "\n").encode())
     return scores
 
 
-def _known(record: Path, plan: RecipePlan) -> Scores:
-    content = json.loads(record.read_text("utf-8"))
-    if content.get("fingerprint") != plan.merge.fingerprint:
+def _make_whole(plan: RecipePlan, say: Callable[[str], None] | None) -> None:
+    """Merge, unless that was done and every byte of it is there still."""
+    made = manifest.read(plan.out / manifest.MANIFEST)
+    if made is None or (plan.out / manifest.JOURNAL).is_file():
+        plan.run()
+        return
+    if made["fingerprint"] != plan.fingerprint:
+        raise RunError(f"{plan.out} is of another sweep; remove {plan.out.parent} or choose another folder")
+    if (reason := manifest.damage(plan.out)) is not None:
+        if say is not None:
+            say(f"{plan.out} is merged again: {reason}")
+        plan.mend()
+
+
+def _known(record: Path, plan: RecipePlan, tasks: int) -> Scores | None:
+    """Return what a point was measured at, or ``None`` where nobody did, or the record of it is damaged."""
+    try:
+        content = json.loads(record.read_text("utf-8"))
+        before, scores = content["fingerprint"], _checked(content["scores"], plan.out, tasks)
+    except (OSError, ValueError, KeyError, TypeError, DataError):
+        return None
+    if before != plan.fingerprint:
         raise RunError(f"{record.parent} holds another sweep; remove it or choose another folder")
-    return content["scores"]
+    return scores
 
 
 def _checked(scores: Any, folder: Path, tasks: int) -> dict[str, dict[str, float]]:

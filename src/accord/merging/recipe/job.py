@@ -9,7 +9,6 @@ from typing import Any
 
 from accord.errors import RunError
 from accord.merging import manifest
-from accord.merging.beside import fault
 from accord.merging.memory import MEGABYTE
 from accord.merging.progress import Progress
 from accord.merging.recipe.adapter_plan import AdapterPlan, plan_adapters
@@ -78,7 +77,7 @@ class Job:
         """Return whether a step that others use has been taken, by the same recipe and from the same models.
 
         Raises:
-            RunError: it has, and a small file of its result was damaged or changed since.
+            RunError: it has, and its result was damaged or changed since.
         """
         if recipe is self.recipes[-1] or not self.ready(recipe):
             return False
@@ -86,8 +85,8 @@ class Job:
         record = manifest.read(folder / manifest.MANIFEST)
         if record is None or record["fingerprint"] != self.plan(recipe).fingerprint:
             return False
-        if (reason := fault(folder, record.get("files", {}))) is not None:
-            raise RunError(f"{reason}; remove {folder}, and the step is taken again")
+        if (reason := manifest.damage(folder)) is not None:
+            raise RunError(f"{reason}; the step is taken again when {folder} is removed")
         return True
 
 

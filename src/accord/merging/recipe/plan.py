@@ -78,6 +78,10 @@ class RecipePlan:
         """Merge; see :meth:`MergePlan.run`."""
         return self.merge.run(progress)
 
+    def mend(self, progress: Progress | None = None) -> Path:
+        """Merge again what the finished result has lost; see :meth:`MergePlan.mend`."""
+        return self.merge.mend(progress)
+
 
 def plan_recipe(
     recipe: Recipe,
