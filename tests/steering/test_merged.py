@@ -14,7 +14,9 @@ from accord.errors import ConfigurationError, DataError, RunError
 from accord.exploring.data import page_data
 from accord.exploring.view import load_view
 from accord.merging import open_checkpoint, verify
+from accord.merging.fronts import of_merges
 from accord.reporting import write_front
+from accord.reporting.front.read import read_front
 from accord.steering import merge_front, open_front
 
 ENDS = {"base": [0.0, 0.0], "x": [4.0, 0.0], "y": [0.0, 2.0]}
@@ -78,10 +80,21 @@ def test_the_nearest_merge_is_exported_as_it_is(recipe, tmp_path):
         front.export([0.3, 0.7], tmp_path / "other")
 
 
+def data_of(front):
+    return json.loads((front / "front.json").read_text())
+
+
+@pytest.mark.parametrize("points", [None, "evaluation", [], [None, "x"], [{"split": "validation"}, {"split": None}]])
+def test_no_other_record_is_a_front_of_merges(points):
+    assert not of_merges({"points": points})
+    assert of_merges({"points": [*(points if isinstance(points, list) else []), {"split": "evaluation"}]})
+
+
 def test_the_explorer_exports_merges_and_shows_no_intervals(recipe, tmp_path):
     merge_front(recipe, tmp_path / "front", distances, points=3)
     data = page_data(load_view(tmp_path / "front"), live=True)
     assert data["merged"] and "accord front" in data["missing"]["onnx"]
+    assert open_front(tmp_path / "front").merged and not read_front(data_of(tmp_path / "front")).judged
     assert all(value is None for point in data["points"] for value in (*point["low"], *point["high"]))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from accord.errors import RunError
 from accord.exploring.axes import Axis, Column, by_place, make_axes, read_column
+from accord.merging.fronts import of_merges
 from accord.reporting.numbers import finite
 from accord.reporting.run import TaskInfo, mapping, read_json_object, read_tasks, sequence
 
@@ -59,7 +60,7 @@ class View:
     @property
     def merged(self) -> bool:
         """Whether the stored points are merged checkpoints, measured by an evaluation."""
-        return any(mapping(point).get("split") == "evaluation" for point in sequence(self.record.get("points")))
+        return of_merges(self.record)
 
     def measured(self, figures: Mapping[str, Any]) -> Column:
         """Return the numbers of losses and metrics by task."""

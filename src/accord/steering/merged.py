@@ -15,6 +15,7 @@ import torch
 from accord import __version__
 from accord.errors import ConfigurationError, DataError, RunError
 from accord.merging import Job, Recipe, RecipePlan, begin_job, manifest
+from accord.merging.fronts import EVALUATION
 from accord.merging.writing import explained, write_whole
 from accord.steering.front import SOLUTIONS
 from accord.steering.grid import preference_grid
@@ -228,7 +229,7 @@ def _facts(recipe: Recipe, grid: list[list[float]], measured: list[Scores]) -> d
     losses = torch.tensor([[scores[task]["loss"] for task in names] for scores in measured], dtype=torch.float64)
     good = undominated(losses)
     found = [
-        {"preference": preference, **_told(scores), "split": "evaluation", "dominated": not kept}
+        {"preference": preference, **_told(scores), "split": EVALUATION, "dominated": not kept}
         for preference, scores, kept in zip(grid, measured, good, strict=True)
     ]
     kept = sum(good)

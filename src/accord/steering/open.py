@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from accord.data import FeatureEncoder, Schema
 from accord.errors import ConfigurationError, RunError
+from accord.merging.fronts import of_merges
 from accord.steering.answers import Answers
 from accord.steering.directory import FEATURES, RESULTS, ROWS, YAML, read_front
 from accord.steering.export import export_checkpoint, export_onnx, export_run
@@ -88,7 +89,7 @@ class FrontRun:
     @property
     def merged(self) -> bool:
         """Whether the solutions are checkpoints of ``accord merge --front``, measured by an evaluation."""
-        return any(entry.get("split") == "evaluation" for entry in self.results["points"])
+        return of_merges(self.results)
 
     def evaluate(self, preference: Sequence[float] | Tensor) -> Measured:
         """Return losses and metrics with intervals on the live rows: the rows that the points' figures are of.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accord.merging.fronts import of_merges
 from accord.reporting.numbers import decimals, finite, fixed
 from accord.reporting.run import TaskInfo, mapping, read_tasks, sequence
 
@@ -70,11 +71,10 @@ def read_front(found: Mapping[str, Any]) -> FrontShown:
     """Return the points and baselines of ``front.json``."""
     tasks = read_tasks(found, {}, Path("front.json"))
     entries = [mapping(entry) for entry in sequence(found.get("points"))]
-    judged = not any(entry.get("split") == "evaluation" for entry in entries)
     points = [_shown(entry) for entry in entries]
     baselines = [_shown(entry) for entry in map(mapping, sequence(found.get("baselines")))]
     knee = found.get("knee")
-    return FrontShown(tasks, points, baselines, knee if isinstance(knee, int) else None, judged, found)
+    return FrontShown(tasks, points, baselines, knee if isinstance(knee, int) else None, not of_merges(found), found)
 
 
 def _shown(entry: Mapping[str, Any]) -> Shown:
