@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accord.errors import ConfigurationError
+from accord.merging.layers import comes_before, depth, depth_of, main_stack, place, stacks
 from accord.merging.recipe.inputs import Inputs, Model
-from accord.merging.recipe.layers import comes_before, depth, depth_of, main_stack, place, stacks
 from accord.merging.recipe.reference import Reference
 from accord.merging.recipe.schema import Recipe, Slice, Source
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from accord.merging.contributions import Contribution, together
-from accord.merging.recipe.layers import place
+from accord.merging.layers import place
 from accord.reporting.numbers import general
 
 More = Callable[[Sequence[str]], dict[str, Any]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from accord.errors import DataError, suggest
 
@@ -30,6 +31,20 @@ def place(name: str) -> Place | None:
     """Return where a tensor lies: the first number in its name is the layer's (later ones are experts and the like)."""
     found = NUMBERED.match(name)
     return Place(found[1] or "", int(found[2]), found[3]) if found else None
+
+
+def unit(name: str, by: Literal["block", "module"]) -> str:
+    """Return what a tensor is part of, as ``model.layers.3``.
+
+    Args:
+        name: of the tensor.
+        by: the numbered layer of a stack with all that is in it, else, or where there is none, the module: the tensors
+            whose names differ in the last word alone. A tensor of no module stands by itself.
+    """
+    at = place(name) if by == "block" else None
+    if at is not None:
+        return f"{at.stack}.{at.index}" if at.stack else str(at.index)
+    return name.rpartition(".")[0] or name
 
 
 def stacks(names: Iterable[str]) -> dict[str, int]:
