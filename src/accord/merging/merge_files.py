@@ -18,10 +18,11 @@ from accord.merging.engine import Engine
 from accord.merging.entry import Entry, Rules
 from accord.merging.guarding import Stamps, alone, check_unchanged, stamps
 from accord.merging.in_memory import warn_not_finite
+from accord.merging.layer_pruning import LayerPruning, Pruned
 from accord.merging.memory import MEGABYTE, threads_within
 from accord.merging.merging_method import MergingMethod
 from accord.merging.open_checkpoint import open_checkpoint
-from accord.merging.progress import WRITING, Progress, bytes_read
+from accord.merging.progress import WRITING, Progress, Tally, bytes_read
 from accord.merging.shards import INDEX, Shard, index_text, lay_out
 from accord.merging.writing import ShardWriter, explained
 
@@ -45,6 +46,7 @@ class MergePlan:
         fingerprint: of the settings and the inputs.
         stamps: of the files that are read.
         beside: returns the small files that belong to the weights, by name, when these are done.
+        pruning: drops layers of the models first.
     """
 
     title: str
@@ -58,6 +60,7 @@ class MergePlan:
     fingerprint: str
     stamps: Stamps
     beside: Beside
+    pruning: LayerPruning | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -112,32 +115,27 @@ class MergePlan:
     def _run(self, progress: Progress | None) -> None:
         check_unchanged(self.stamps)
         done = self._begin()
-        written = sum(shard.size - len(shard.header) for shard in self.shards if shard.file in done)
-
-        def count(size: int) -> None:
-            nonlocal written
-            written += size
-            if progress is not None:
-                progress(written, self.bytes_out, WRITING)
-
         try:
-            self._merge(done, count, progress)
+            self._merge(done, progress)
         except AccordError:
             if not done:  # nothing is lost, and the folder is free for a recipe that has been mended
                 (self.out / manifest.JOURNAL).unlink(missing_ok=True)
             raise
         self._finish(done)
 
-    def _merge(self, done: dict[str, dict[str, str]], count: Callable[[int], None], progress: Progress | None) -> None:
+    def _merge(self, done: dict[str, dict[str, str]], progress: Progress | None) -> None:
         engine = Engine(self.threads, warn_not_finite)
         left = [shard for shard in self.shards if shard.file not in done]
         found = engine.survey(self.entries, progress) if left else {}
+        tally = Tally(progress)
+        tally.begin(WRITING, self.bytes_out, self.bytes_out - sum(shard.bytes for shard in left))
         for shard in left:
-            with ShardWriter(self.out, shard, count) as writer:
+            with ShardWriter(self.out, shard, tally.add) as writer:
                 engine.merge(shard.entries, writer, found)
                 check_unchanged(self.stamps)
             done[shard.file] = writer.checksums()
             manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done})
+        return pruned.kept
 
     def _begin(self) -> dict[str, dict[str, str]]:
         """Return the checksums of the shards that are there already."""
@@ -151,7 +149,7 @@ class MergePlan:
         found = {name: told for name, told in record["tensors"].items() if _size(self.out / name) == sizes.get(name)}
         return {name: told for name, told in found.items() if manifest.whole(self.out / name, told)}
 
-    def _finish(self, done: Mapping[str, Mapping[str, str]]) -> None:
+    def _finish(self, done: Mapping[str, Mapping[str, str]], kept: Sequence[Sequence[str]]) -> None:
         contents = dict(self.beside(self.out, self.shards))
         if len(self.shards) > 1:
             contents[INDEX] = index_text(self.shards).encode()
@@ -167,13 +165,14 @@ class MergePlan:
             "fingerprint": self.fingerprint,
             "files": files,
             "tensors": tensors,
+            **({"kept_layers": [list(layers) for layers in kept]} if kept else {}),
         }
         manifest.write(self.out / manifest.MANIFEST, record)
         (self.out / manifest.JOURNAL).unlink()
 
 
 def plan_merge(
-    method: MergingMethod,
+    method: MergingMethod | LayerPruning,
     base: Source | None,
     models: Sequence[Source],
     out: str | Path,
@@ -205,7 +204,8 @@ def plan_merge(
         raise ConfigurationError(f"{type(method).__name__} was given no model to merge")
     origin = None if base is None else _opened(base)
     opened = [_opened(model) for model in models]
-    entries = align(method, origin, opened, rules)
+    pruning = method if isinstance(method, LayerPruning) else None
+    entries = align(method.merge if isinstance(method, LayerPruning) else method, origin, opened, rules)
     everyone = [model for model in (origin, *opened) if model is not None]
     settings = [repr(method), repr(rules)]
     check_companions(everyone[0])
@@ -223,6 +223,7 @@ def plan_merge(
         threads=threads,
         memory=memory,
         shard_bytes=shard_bytes,
+        pruning=pruning,
     )
 
 
@@ -237,6 +238,7 @@ def plan_entries(
     threads: int | None,
     memory: int,
     shard_bytes: int,
+    pruning: LayerPruning | None = None,
 ) -> MergePlan:
     """Plan what has been aligned already; see :func:`plan_merge`.
 
@@ -250,13 +252,18 @@ def plan_entries(
         threads: at most.
         memory: bytes at most.
         shard_bytes: size of the result's files.
+        pruning: drops layers of the models first; these are the same for all entries.
     """
     for option, value in (("threads", threads), ("shard_bytes", shard_bytes)):
         if value is not None and value < 1:
             raise ConfigurationError(f"{option} is 1 or more; got {value}")
     if Path(out).is_file():
         raise ConfigurationError(f"{out} is a file, and the result of a merge is a folder")
-    fitting, peak = threads_within(entries, threads or os.cpu_count() or 1, memory)
+    looked: list[Entry] = []
+    if pruning is not None:
+        pruning.check(entries)
+        looked = pruning.looked_at(entries)
+    fitting, peak = threads_within([*entries, *looked], threads or os.cpu_count() or 1, memory)
     return MergePlan(
         title=title,
         out=Path(out),
@@ -269,6 +276,7 @@ def plan_entries(
         fingerprint=manifest.fingerprint([*settings, str(shard_bytes)], checkpoints),
         stamps=stamps(checkpoints),
         beside=beside,
+        pruning=pruning,
     )
 
 

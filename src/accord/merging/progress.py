@@ -26,10 +26,10 @@ class Tally:
         self._lock = threading.Lock()
         self._passes = 0
 
-    def begin(self, phase: str, whole: int) -> None:
-        """Begin a phase of ``whole`` bytes."""
+    def begin(self, phase: str, whole: int, done: int = 0) -> None:
+        """Begin a phase of ``whole`` bytes, of which ``done`` were done before."""
         self._phase, self._whole, self._done = phase, whole, 0
-        self.add(0)
+        self.add(done)
 
     def begin_pass(self, entries: Sequence[Entry]) -> None:
         """Begin the next pass over all that ``entries`` are merged of, before any of them can be."""

@@ -53,6 +53,11 @@ class Shard:
     offsets: dict[str, int]
     size: int
 
+    @property
+    def bytes(self) -> int:
+        """Size of its tensors."""
+        return self.size - len(self.header)
+
 
 def lay_out(entries: Sequence[Entry], shard_bytes: int) -> list[Shard]:
     """Return the shards, filled in order; a tensor larger than ``shard_bytes`` has one of its own.
@@ -101,6 +106,6 @@ def _shard(file: str, entries: Sequence[Entry]) -> Shard:
 def index_text(shards: Sequence[Shard]) -> str:
     """Return the index of several shards, as Transformers reads it."""
     weight_map = {entry.name: shard.file for shard in shards for entry in shard.entries}
-    total = sum(entry.bytes for shard in shards for entry in shard.entries)
+    total = sum(shard.bytes for shard in shards)
     record = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
