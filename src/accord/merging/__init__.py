@@ -16,6 +16,7 @@ from accord.merging.iso_c import IsoC
 from accord.merging.iso_cts import IsoCTS
 from accord.merging.karcher import KarcherMean
 from accord.merging.knots import KnOTS
+from accord.merging.layer_pruning import LayerPruning
 from accord.merging.learned.ada_merging import AdaMerging
 from accord.merging.learned.ada_rank import AdaRank
 from accord.merging.learned.atlas import ATLAS
@@ -98,6 +99,7 @@ __all__ = [
     "Job",
     "KarcherMean",
     "KnOTS",
+    "LayerPruning",
     "LearnedMerging",
     "Linear",
     "LogitDifference",

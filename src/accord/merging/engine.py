@@ -70,8 +70,17 @@ class Engine:
         with self._pool() as pool:
             while not survey.finished:
                 tally.begin_pass(merged)
-                survey.take(run_all(pool, ((self._look_at_all, survey, entry, tally) for entry in merged)))
+                self._pass(pool, survey, merged, tally)
         return survey.found
+
+    def find(self, survey: Survey, entries: Sequence[Entry], tally: Tally) -> Any:
+        """Return what a survey of one pass finds in all ``entries`` together; ``tally`` has begun its phase."""
+        with self._pool() as pool:
+            self._pass(pool, survey, entries, tally)
+        return survey.found
+
+    def _pass(self, pool: ThreadPoolExecutor, survey: Survey, entries: Sequence[Entry], tally: Tally) -> None:
+        survey.take(run_all(pool, ((self._look_at_all, survey, entry, tally) for entry in entries)))
 
     def _look_at_all(self, survey: Survey, entry: Entry, tally: Tally) -> Part:
         part = self._look(survey, entry)

@@ -13,10 +13,14 @@ from torch import Tensor
 from accord.merging.at_once import LooksAtOnce
 from accord.merging.block import Block
 from accord.merging.compiled import AT_ONCE, LANES, kernels
+from accord.merging.finite import fits
 from accord.merging.survey import Part, Survey
 
 Array = npt.NDArray[np.float64]
-Vectors = Literal["models", "all", "deltas"]
+Vectors = Literal["models", "all", "deltas", "changes"]
+
+# Those with the base first.
+BASED = ("all", "changes")
 
 
 class GramianSurvey(Survey):
@@ -27,10 +31,11 @@ class GramianSurvey(Survey):
 
     Args:
         models: how many there are.
-        vectors: ``"models"``; ``"all"``, with the base first; or ``"deltas"``, the models minus the base.
+        vectors: ``"models"``; ``"all"``, with the base first; ``"deltas"``, the models minus the base; or
+            ``"changes"``, these with the base first, in which numbers that are not finite count as 0.
 
-    ``found`` is ``[n, n]``, or ``[1 + n, 1 + n]`` for ``"all"``, in float64. Cost: one pass, ``n (n + 1) / 2`` products
-    per element.
+    ``found`` is ``[n, n]``, or ``[1 + n, 1 + n]`` where the base is first, in float64. Cost: one pass,
+    ``n (n + 1) / 2`` products per element.
     """
 
     def __init__(self, models: int, vectors: Vectors) -> None:
@@ -38,7 +43,7 @@ class GramianSurvey(Survey):
         self.vectors: Vectors = vectors
 
     def part(self) -> Part:
-        return _Products(self.models + (self.vectors == "all"), self.vectors)
+        return _Products(self.models + (self.vectors in BASED), self.vectors)
 
     def take(self, parts: Sequence[Part]) -> None:
         self.found = sum(part.gramian() for part in parts if isinstance(part, _Products))
@@ -62,7 +67,7 @@ class _Products(Part, LooksAtOnce):
 
     def at_once(self, stretch: Block) -> bool:
         loops, places = kernels(), stretch.addresses()
-        if loops is None or not places or self.size > AT_ONCE:
+        if loops is None or not places or self.size > AT_ONCE or self.vectors == "changes":
             return False
         base, models = places[0], places if self.vectors == "all" else places[1:]
         loops.gramian(models, base if self.vectors == "deltas" else 0, stretch.length, self.sums)
@@ -80,6 +85,9 @@ class _Products(Part, LooksAtOnce):
     def _rows(self, block: Block) -> Sequence[Tensor]:
         if self.vectors == "deltas":
             return block.deltas().rows
+        if self.vectors == "changes":
+            base, rows = block.base(), block.deltas().rows
+            return [base if fits(base, base.dtype) else base.nan_to_num(0.0, 0.0, 0.0), *rows]
         models = [block.model(index, f"row {index}") for index in range(block.count)]
         return [block.base(), *models] if self.vectors == "all" else models
 

@@ -13,6 +13,7 @@ from accord.errors import ConfigurationError
 from accord.merging.align import align
 from accord.merging.engine import Engine
 from accord.merging.entry import Entry, Rules
+from accord.merging.layer_pruning import LayerPruning
 from accord.merging.merging_method import MergingMethod, Weights
 
 
@@ -33,9 +34,13 @@ class Tensors:
 
 @torch.no_grad()
 def merge_in_memory(
-    method: MergingMethod, base: Weights | None, models: Sequence[Weights], rules: Rules | None
+    method: MergingMethod,
+    base: Weights | None,
+    models: Sequence[Weights],
+    rules: Rules | None,
+    pruning: LayerPruning | None = None,
 ) -> dict[str, Tensor]:
-    """Merge into a dictionary; see :meth:`MergingMethod.__call__`."""
+    """Merge into a dictionary, pruned before if so wanted; see :meth:`MergingMethod.__call__`."""
     if isinstance(models, Mapping | nn.Module):
         raise ConfigurationError(f"{type(method).__name__} takes a list of models; got one {type(models).__name__}")
     if not models:
@@ -43,8 +48,11 @@ def merge_in_memory(
     entries = align(
         method, None if base is None else _state(base), [_state(model) for model in models], rules or Rules()
     )
-    sink = Tensors(entries, entries[0].models[0].device if entries else torch.device("cpu"))
     engine = Engine(threads=os.cpu_count() or 1, notice=warn_not_finite)
+    if pruning is not None:
+        pruning.check(entries)
+        entries = pruning.prune(entries, engine).entries
+    sink = Tensors(entries, entries[0].models[0].device if entries else torch.device("cpu"))
     engine.merge([entry for entry in entries if not entry.tied], sink, engine.survey(entries))
     return {entry.name: sink.held[entry.tied or entry.name] for entry in entries}
 

@@ -116,22 +116,25 @@ class MergePlan:
         check_unchanged(self.stamps)
         done = self._begin()
         try:
-            self._merge(done, progress)
+            kept = self._merge(done, progress)
         except AccordError:
             if not done:  # nothing is lost, and the folder is free for a recipe that has been mended
                 (self.out / manifest.JOURNAL).unlink(missing_ok=True)
             raise
-        self._finish(done)
+        self._finish(done, kept)
 
-    def _merge(self, done: dict[str, dict[str, str]], progress: Progress | None) -> None:
+    def _merge(self, done: dict[str, dict[str, str]], progress: Progress | None) -> Sequence[Sequence[str]]:
+        """Merge what is not done; return the layers that each model kept, where layers were pruned."""
         engine = Engine(self.threads, warn_not_finite)
         left = [shard for shard in self.shards if shard.file not in done]
-        found = engine.survey(self.entries, progress) if left else {}
+        pruned = Pruned(self.entries) if self.pruning is None else self.pruning.prune(self.entries, engine, progress)
+        entries = {entry.name: entry for entry in pruned.entries}
+        found = engine.survey(pruned.entries, progress) if left else {}
         tally = Tally(progress)
         tally.begin(WRITING, self.bytes_out, self.bytes_out - sum(shard.bytes for shard in left))
         for shard in left:
             with ShardWriter(self.out, shard, tally.add) as writer:
-                engine.merge(shard.entries, writer, found)
+                engine.merge([entries[entry.name] for entry in shard.entries], writer, found)
                 check_unchanged(self.stamps)
             done[shard.file] = writer.checksums()
             manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done})

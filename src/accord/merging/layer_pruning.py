@@ -1,0 +1,242 @@
+"""Give layers of a task vector back to the base before anything is merged."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from accord.errors import ConfigurationError, suggest
+from accord.merging.engine import Engine
+from accord.merging.entry import Entry
+from accord.merging.gramians import Array, GramianSurvey
+from accord.merging.layers import unit
+from accord.merging.merging_method import MergingMethod, Weights, described, per_model
+from accord.merging.progress import Progress, Tally, bytes_read
+from accord.merging.selection import top
+from accord.merging.task_arithmetic import TaskArithmetic
+from accord.merging.ties import check_density
+from accord.method import Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from accord.merging.entry import Rules
+
+Score = Literal["relative", "distinct"]
+SCORES = ("relative", "distinct")
+GROUPS = ("block", "module")
+RANKING = "ranking layers"
+# What is left of 1 after a subtraction is rounding, if it is less.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What is left to merge.
+
+    Attributes:
+        entries: the same tensors; of a model that lost a layer, these are the base's.
+        kept: of each model, the layers that it changed and keeps, by number and name; nothing
+            where nobody looked.
+    """
+
+    entries: tuple[Entry, ...]
+    kept: tuple[tuple[str, ...], ...] = ()
+
+
+class LayerPruning:
+    """Drop whole layers of each task vector, those with the lowest score, and merge what is left by any method.
+
+    A layer that a model loses is the base's there, bit for bit, before the other method sees anything of it: thresholds
+    over the whole model, elections, singular vectors and masks are those of the pruned task vectors. At ``keep=1`` the
+    result is the other method's, bit for bit.
+
+    *The score is Accord's own.* The paper that proposed it (LwPTV) could be consulted in its abstract alone. That fixes
+    the structure: a saliency score of what is redundant in a task vector, a mask over layers for each task, pre-trained
+    parameters where a layer is masked, and any merging method after it. How the paper computes its score is not known
+    here, so that its figures are not to be expected of these:
+
+    - ``"relative"``: ``|tau| / |theta|``, the length of the task vector in a layer divided by that of the base's
+      weights. A layer that hardly moved is taken to be redundant.
+    - ``"distinct"``: ``|tau - max(0, <tau, m>) m / <m, m>| / |tau|``, the share of the task vector in a layer that lies
+      outside the mean ``m`` of the other models' task vectors. What others bring as well is taken to be redundant;
+      what they oppose is not. With one model it is 1 everywhere.
+
+    Args:
+        merge: the method that merges what is left, ``TaskArithmetic()`` when left out. It must look at a base.
+        keep: share of the layers a model changed that it keeps, above 0 and at most 1, one for all models or one for
+            each; rounded down to a whole number, at least one. Of equal scores the layer that comes first is kept, by
+            number and name.
+        score: see above.
+        layers: what a layer is: ``"block"``, the numbered layer of a stack (``model.layers.3``, the first number of
+            a name), which computes one thing out of all its tensors; or ``"module"``, weight and bias of one module
+            alone. What is in no stack goes by modules either way. Tied tensors are one.
+
+    Integers and tensors that all models share have no part in it. Inner products are summed in float64, so that neither
+    threads nor the order of models change what is dropped. Cost: one pass over all checkpoints, and ``n (n + 1) / 2``
+    products per element.
+
+    Source of the structure: Zhang et al., Merging Smarter, Generalizing Better: Enhancing Model Merging on OOD Data,
+    2025 (abstract).
+    """
+
+    method: ClassVar[Method] = Method(
+        title="Layer-wise pruning (after LwPTV)",
+        paper="Merging Smarter, Generalizing Better: Enhancing Model Merging on OOD Data",
+        year=2025,
+        url="https://arxiv.org/abs/2506.09093",
+        needs="parameters",
+        cost="1 pass before another method's",
+        catalogue=(173,),
+    )
+
+    def __init__(
+        self,
+        merge: MergingMethod | None = None,
+        keep: Sequence[float] | float = 0.5,
+        score: Score = "relative",
+        layers: Literal["block", "module"] = "block",
+    ) -> None:
+        self.merge = TaskArithmetic() if merge is None else merge
+        if not isinstance(self.merge, MergingMethod):
+            raise ConfigurationError(f"merge is a method such as TIES(density=0.2); got {self.merge!r}")
+        for share in [keep] if isinstance(keep, int | float) else keep:
+            check_density(share, "keep")
+        for option, value, choices in (("score", score, SCORES), ("layers", layers, GROUPS)):
+            if value not in choices:
+                raise ConfigurationError(f"no {option} {value!r}. {suggest(str(value), choices)}")
+        self.keep = keep
+        self.score: Score = score
+        self.layers: Literal["block", "module"] = layers
+
+    def __call__(
+        self, base: Weights | None, models: Sequence[Weights], *, rules: Rules | None = None
+    ) -> dict[str, Tensor]:
+        """Prune and merge in memory; see :meth:`accord.merging.MergingMethod.__call__`.
+
+        Raises:
+            ConfigurationError: besides, a task vector has numbers that are not finite in a layer, which then cannot be
+                ranked; the message names both.
+        """
+        from accord.merging.in_memory import merge_in_memory  # the engine's callers know of pruning, too
+
+        return merge_in_memory(self.merge, base, models, rules, self)
+
+    def __repr__(self) -> str:
+        return described(self)
+
+    def check(self, entries: Sequence[Entry]) -> None:
+        """Raise a :class:`ConfigurationError` if there is no base to give layers back to, or ``keep`` fits no model."""
+        for entry in entries:
+            if entry.base is None:
+                raise ConfigurationError(
+                    f"a pruned layer is the base's, and {entry.method!r} was given none or looks at none; give the "
+                    "base, and take a method of task vectors, as task_arithmetic in place of linear"
+                )
+            per_model(self.keep, len(entry.models), 1.0, "keep")
+
+    def looked_at(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return what is read to rank layers: no tensor twice, block by block whatever merges it."""
+        if all(share == 1.0 for share in ([self.keep] if isinstance(self.keep, int | float) else self.keep)):
+            return []
+        plain = TaskArithmetic()
+        merged = [entry for entry in entries if entry.copy is None and entry.tied is None and entry.elements]
+        # By name, which is the same order wherever the tensors come from.
+        return [replace(entry, method=plain) for entry in sorted(merged, key=lambda entry: in_order(entry.name))]
+
+    def prune(self, entries: Sequence[Entry], engine: Engine, progress: Progress | None = None) -> Pruned:
+        """Rank the layers of every model and give the lowest back to the base.
+
+        Args:
+            entries: all tensors, with the same models in the same order.
+            engine: looks at them.
+            progress: told of the pass.
+        """
+        looked = self.looked_at(entries)
+        if not looked:
+            return Pruned(tuple(entries))
+        layers: dict[str, list[Entry]] = {}
+        for entry in looked:
+            layers.setdefault(unit(entry.name, self.layers), []).append(entry)
+        tally = Tally(progress)
+        tally.begin(RANKING, sum(map(bytes_read, looked)))
+        models = len(looked[0].models)
+        found = {layer: engine.find(GramianSurvey(models, "changes"), each, tally) for layer, each in layers.items()}
+        check_finite(found)
+        scores = [scores_of(self.score, found, place) for place in range(models)]
+        keep = per_model(self.keep, models, 1.0, "keep")
+        dropped = [lowest(each, share) for each, share in zip(scores, keep, strict=True)]
+        return Pruned(
+            tuple(self._without(entry, dropped) for entry in entries),
+            tuple(
+                tuple(layer for layer in each if layer not in gone) for each, gone in zip(scores, dropped, strict=True)
+            ),
+        )
+
+    def _without(self, entry: Entry, dropped: Sequence[Collection[str]]) -> Entry:
+        layer, base = unit(entry.tied or entry.name, self.layers), entry.base
+        if base is None or entry.copy is not None or not any(layer in gone for gone in dropped):
+            return entry
+        models = zip(entry.models, dropped, strict=True)
+        return replace(entry, models=tuple(base if layer in gone else model for model, gone in models))
+
+
+def check_finite(found: Mapping[str, Array]) -> None:
+    """Raise a :class:`ConfigurationError` that names a layer in which a length is not finite, and whose it is."""
+    for layer, gramian in found.items():
+        for row, square in enumerate(np.diag(gramian)):
+            if not np.isfinite(square):
+                whose = f"the task vector of model {row - 1}" if row else "the base"
+                raise ConfigurationError(
+                    f"{whose} has numbers in {layer} that are not finite, or too large to be squared, so that layers "
+                    "cannot be ranked; mend that checkpoint, or merge without pruning"
+                )
+
+
+def scores_of(score: Score, found: Mapping[str, Array], place: int) -> dict[str, float]:
+    """Return the score of each layer that a model changed.
+
+    Args:
+        score: which; see :class:`LayerPruning`.
+        found: of each layer, inner products ``[1 + n, 1 + n]`` of the base and the task vectors.
+        place: of the model, from 0 on.
+    """
+    places = {layer: float(gramian[1 + place, 1 + place]) for layer, gramian in found.items()}
+    changed = {layer: square for layer, square in places.items() if square > 0.0}
+    if score == "distinct":
+        return {layer: distinct(found[layer][1:, 1:], place) for layer in changed}
+    return {layer: relative(square, float(found[layer][0, 0])) for layer, square in changed.items()}
+
+
+def relative(square: float, whole: float) -> float:
+    """Return a length divided by another, of their squares; infinity by nothing."""
+    return math.sqrt(square / whole) if whole > 0.0 else math.inf
+
+
+def distinct(gramian: Array, place: int) -> float:
+    """Return the share of a vector outside the mean of the others, from their inner products ``[n, n]``."""
+    own = float(gramian[place, place])
+    others = [other for other in range(len(gramian)) if other != place]
+    # Summed exactly, so that the order of the models plays no part.
+    along = math.fsum(gramian[place, other] for other in others)
+    whole = math.fsum(gramian[one, other] for one in others for other in others)
+    if along <= 0.0 or whole <= 0.0:
+        return 1.0
+    left = 1.0 - along / own * (along / whole)
+    return math.sqrt(left) if left > ROUNDING else 0.0
+
+
+def lowest(scores: Mapping[str, float], keep: float) -> set[str]:
+    """Return the layers that are dropped where the share ``keep`` is kept; of equal scores, later ones."""
+    ranked = sorted(scores, key=lambda layer: (-scores[layer], in_order(layer)))
+    return set(ranked[top(keep, len(ranked)) :])
+
+
+def in_order(name: str) -> list[str | int]:
+    """Return what names are sorted by, in which layer 9 comes before layer 10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
