@@ -20,7 +20,7 @@ ROOMS = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir() if p.suffi
     "__main__",
     "__pycache__",
 }
-CONTRACTS = {"errors", "method", "registry", "balancer", "holding"}
+CONTRACTS = {"errors", "method", "registry", "balancer", "holding", "documents"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 # Distributions whose import name is not their own.

@@ -170,7 +170,7 @@ def test_a_merge_that_was_killed_goes_on(inside: Call, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("absent.yaml",), "could not read the recipe absent.yaml"),
+        (("absent.yaml",), "there is no recipe at absent.yaml"),
         (("ties.yaml", "--memory", "lots"), "--memory 'lots' is no size"),
         (("ties.yaml", "--memory", "1MB"), "MB of memory besides the page cache"),
         (("ties.yaml", "--treads", "2"), "--threads"),

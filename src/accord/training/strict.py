@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 
+from accord.documents import read_documents, read_text
 from accord.errors import ConfigurationError, suggest
 
 D = TypeVar("D")
@@ -55,18 +56,17 @@ def encode(value: Any) -> Any:
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Read a YAML file. Only plain data is accepted: no tag can construct an object.
+    """Return the one document of a YAML file, ``None`` if it is empty; see :func:`accord.documents.read_documents`.
 
     Raises:
-        ConfigurationError: no such file, or not YAML.
+        ConfigurationError: no such file, not YAML, a key that stands twice, or several documents.
     """
-    path = Path(path)
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"no specification at {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
+    found = read_documents(read_text(path, "specification"), str(path))
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{path} holds {len(found)} documents; a specification is one: take out the lines `---`"
+        )
+    return found[0] if found else None
 
 
 def to_yaml(value: Any) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from accord.documents import read_documents, read_text
 from accord.errors import ConfigurationError, suggest
+from accord.merging.layer_pruning import LayerPruning
 from accord.merging.recipe.dialect import KNOWN
 from accord.merging.recipe.reference import parse_reference
 from accord.merging.recipe.schema import DTYPES, Recipe, Slice, Source, Tokenizer
@@ -34,6 +34,7 @@ TOP = (
     "extra",
     "layers",
     "rank",
+    "layer_pruning",
 )
 FORMS = ("models", "slices", "modules")
 
@@ -46,46 +47,12 @@ def read_recipes(source: str | Path | Mapping[str, Any]) -> list[Recipe]:
     """
     if isinstance(source, Mapping):
         return _ordered([_recipe(source)])
-    text = _text(source)
-    try:
-        documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{_called(source)} is no YAML: {error}") from error
+    given = isinstance(source, str) and "\n" in source
+    called, text = ("the recipe", str(source)) if given else (str(source), read_text(source, "recipe"))
+    documents = [document for document in read_documents(text, called) if document is not None]
     if not documents:
-        raise ConfigurationError(f"{_called(source)} is empty")
+        raise ConfigurationError(f"{called} is empty")
     return _ordered([_recipe(document) for document in documents])
-
-
-class _Loader(yaml.SafeLoader):
-    pass
-
-
-def _once(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    """Return a mapping, in which YAML would let the last of equal keys win without a word."""
-    seen: set[tuple[str, str]] = set()
-    for key, _ in node.value:
-        if key.tag == "tag:yaml.org,2002:merge":
-            continue
-        if (key.tag, str(key.value)) in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice", key.start_mark)
-        seen.add((key.tag, str(key.value)))
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _once)
-
-
-def _text(source: str | Path) -> str:
-    if isinstance(source, str) and "\n" in source:
-        return source
-    try:
-        return Path(source).expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"could not read the recipe {source}: {error}") from error
-
-
-def _called(source: str | Path) -> str:
-    return "the recipe" if isinstance(source, str) and "\n" in source else str(source)
 
 
 def _ordered(recipes: list[Recipe]) -> list[Recipe]:
@@ -125,7 +92,7 @@ def _recipe(document: Any) -> Recipe:
     missing, extra = content.get("missing", "refuse"), content.get("extra", "refuse")
     _choice("missing", missing, ("refuse", "base"))
     _choice("extra", extra, ("refuse", "drop"))
-    return Recipe(
+    recipe = Recipe(
         method=str(content["merge_method"]),
         slices=_models(content["models"]) if "models" in content else _slices(content["slices"]),
         base=None if base is None else parse_reference(base, "base_model"),
@@ -139,8 +106,24 @@ def _recipe(document: Any) -> Recipe:
         extra=extra,
         layers=content.get("layers"),
         rank=_whole("rank", content.get("rank"), 1),
+        pruning=_pruning(content["layer_pruning"]) if "layer_pruning" in content else None,
         raw=document,
     )
+    if recipe.pruning is not None and recipe.sliced:
+        raise ConfigurationError(
+            "layer_pruning ranks the layers of whole models, and this recipe cuts slices: merge `models` under a name "
+            "first, and cut slices of the result in a second recipe of the file"
+        )
+    return recipe
+
+
+def _pruning(value: Any) -> LayerPruning:
+    options = _mapping(value, "layer_pruning", ("keep", "score", "layers"))
+    shares = options.get("keep", 1.0)
+    for share in shares if isinstance(shares, list) and shares else [shares]:
+        if isinstance(share, bool) or not isinstance(share, int | float):
+            raise ConfigurationError(f"layer_pruning: keep is one number, or a list of one for each; got {shares!r}")
+    return LayerPruning(**options)
 
 
 def _dtypes(content: Mapping[str, Any]) -> list[str | None]:
