@@ -41,20 +41,37 @@ def merge_in_memory(
     pruning: LayerPruning | None = None,
 ) -> dict[str, Tensor]:
     """Merge into a dictionary, pruned before if so wanted; see :meth:`MergingMethod.__call__`."""
-    if isinstance(models, Mapping | nn.Module):
-        raise ConfigurationError(f"{type(method).__name__} takes a list of models; got one {type(models).__name__}")
-    if not models:
-        raise ConfigurationError(f"{type(method).__name__} was given no model to merge")
-    entries = align(
-        method, None if base is None else _state(base), [_state(model) for model in models], rules or Rules()
-    )
-    engine = Engine(threads=os.cpu_count() or 1, notice=warn_not_finite)
+    engine = _engine()
+    entries = _aligned(method, base, models, rules)
     if pruning is not None:
-        pruning.check(entries)
         entries = pruning.prune(entries, engine).entries
     sink = Tensors(entries, entries[0].models[0].device if entries else torch.device("cpu"))
     engine.merge([entry for entry in entries if not entry.tied], sink, engine.survey(entries))
     return {entry.name: sink.held[entry.tied or entry.name] for entry in entries}
+
+
+@torch.no_grad()
+def prune_in_memory(
+    pruning: LayerPruning, base: Weights | None, models: Sequence[Weights], rules: Rules | None
+) -> list[dict[str, Tensor]]:
+    """Prune and merge nothing; see :meth:`LayerPruning.pruned`."""
+    entries = pruning.prune(_aligned(pruning.merge, base, models, rules), _engine()).entries
+    return [{entry.name: entry.models[place].reshape(entry.shape) for entry in entries} for place in range(len(models))]
+
+
+def _engine() -> Engine:
+    return Engine(threads=os.cpu_count() or 1, notice=warn_not_finite)
+
+
+def _aligned(
+    method: MergingMethod, base: Weights | None, models: Sequence[Weights], rules: Rules | None
+) -> Sequence[Entry]:
+    if isinstance(models, Mapping | nn.Module):
+        raise ConfigurationError(f"{type(method).__name__} takes a list of models; got one {type(models).__name__}")
+    if not models:
+        raise ConfigurationError(f"{type(method).__name__} was given no model to merge")
+    origin = None if base is None else _state(base)
+    return align(method, origin, [_state(model) for model in models], rules or Rules())
 
 
 def warn_not_finite(name: str, count: int) -> None:

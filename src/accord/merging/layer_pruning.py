@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -127,8 +127,33 @@ class LayerPruning:
 
         return merge_in_memory(self.merge, base, models, rules, self)
 
+    def pruned(
+        self, base: Weights | None, models: Sequence[Weights], *, rules: Rules | None = None
+    ) -> list[dict[str, Tensor]]:
+        """Return the models with their pruned layers given back, for methods that learn and do not take part here.
+
+        Nothing is copied: tensors are those of the models and, in pruned layers, of the base.
+
+        Raises:
+            ConfigurationError: as when it is called.
+        """
+        from accord.merging.in_memory import prune_in_memory
+
+        return prune_in_memory(self, base, models, rules)
+
     def __repr__(self) -> str:
         return described(self)
+
+    def options(self) -> dict[str, Any]:
+        """Return what a recipe says of it: all but the method that comes after."""
+        keep = self.keep if isinstance(self.keep, int | float) else list(self.keep)
+        return {"keep": keep, "score": self.score, "layers": self.layers}
+
+    def told(self) -> str:
+        """Return what it does, in one line."""
+        shares = [self.keep] if isinstance(self.keep, int | float) else self.keep
+        kept = ", ".join(f"{share:.0%}" for share in shares)
+        return f"{kept} of the {self.layers}s that a model changed are kept by {self.score} score, in one pass more"
 
     def check(self, entries: Sequence[Entry]) -> None:
         """Raise a :class:`ConfigurationError` if there is no base to give layers back to, or ``keep`` fits no model."""
@@ -156,7 +181,11 @@ class LayerPruning:
             entries: all tensors, with the same models in the same order.
             engine: looks at them.
             progress: told of the pass.
+
+        Raises:
+            ConfigurationError: see :meth:`check`; or a length is not finite.
         """
+        self.check(entries)
         looked = self.looked_at(entries)
         if not looked:
             return Pruned(tuple(entries))

@@ -123,7 +123,11 @@ def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path, memory: int) 
     sources = recipe.slices[0].sources
     if recipe.sliced or not all(inputs.is_adapter(source.model) for source in sources):
         return None
-    for name, value in (("tokenizer", recipe.tokenizer), ("chat_template", recipe.chat_template)):
+    for name, value in (
+        ("tokenizer", recipe.tokenizer),
+        ("chat_template", recipe.chat_template),
+        ("layer_pruning", recipe.pruning),
+    ):
         if value is not None:
             raise ConfigurationError(f"an adapter has no {name}: leave it out, or merge base+adapter")
     method, notes = _method(recipe, sources)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from accord.errors import ConfigurationError, suggest
+from accord.merging.layer_pruning import LayerPruning
 from accord.merging.merging_method import MergingMethod
 from accord.merging.recipe import translate
 from accord.merging.recipe.settings import Option
@@ -126,6 +127,11 @@ def find_dialect(name: str) -> Dialect:
     known = registered("merging")
     if name.startswith(PREFIX) or name in known:
         cls = find(name.removeprefix(PREFIX), "merging")
+        if cls is LayerPruning:
+            raise ConfigurationError(
+                f"{name} comes before a method: leave merge_method to that one, as ties, and say layer_pruning: "
+                "{keep: 0.5} beside it"
+            )
         if not issubclass(cls, MergingMethod):
             raise ConfigurationError(
                 f"{name} takes more than checkpoints; call accord.merging.{cls.__name__} in Python"

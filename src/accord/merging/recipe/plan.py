@@ -132,12 +132,13 @@ def plan_recipe(
         _sorted(entries),
         out,
         [checkpoint for model in models for checkpoint in model.read],
-        title=f"{recipe.method} of {', '.join(model.label for model in models)}",
+        title=f"{_method(recipe)} of {', '.join(model.label for model in models)}",
         settings=[text, json.dumps(vocabulary.settings)],
         beside=beside,
         threads=threads,
         memory=memory,
         shard_bytes=shard_bytes,
+        pruning=recipe.pruning,
     )
     return RecipePlan(recipe, merge, models, models_of, tuple(notes), text)
 
@@ -152,9 +153,15 @@ def _said(recipe: Recipe, dialect: Dialect) -> list[str]:
         notes.append("rank decides nothing: it is that of an adapter which adapters alone are merged into")
     if recipe.layers is not None and not recipe.sliced:
         notes.append("layers decides nothing: it says which stack slices are cut from, and there are none")
+    if recipe.pruning is not None:
+        notes.append(f"layers are ranked and dropped first: {recipe.pruning.told()}")
     if any(part.residual_weight is not None for part in recipe.slices):
         notes.append("residual_weight decides nothing, as in mergekit: scale o_proj and down_proj by filters instead")
     return notes + ([f"unlike mergekit's {recipe.method}: {dialect.notes}"] if dialect.notes else [])
+
+
+def _method(recipe: Recipe) -> str:
+    return recipe.method if recipe.pruning is None else f"{recipe.method} after layer pruning"
 
 
 def _left_behind(leader: Model) -> list[str]:

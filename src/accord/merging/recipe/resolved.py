@@ -23,6 +23,8 @@ def resolved(recipe: Recipe, inputs: Inputs, dialect: Dialect) -> dict[str, Any]
         parameters = defaults | dict(content.get("parameters") or {})
         if parameters:
             content["parameters"] = parameters
+    if recipe.pruning is not None:
+        content["layer_pruning"] = recipe.pruning.options()
     return {**content, "seed": recipe.seed}
 
 

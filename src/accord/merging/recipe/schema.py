@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from accord.merging.layer_pruning import LayerPruning
 from accord.merging.recipe.reference import Reference
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -97,6 +98,7 @@ class Recipe:
         extra: likewise.
         layers: the stack that slices are cut from, where a model has several.
         rank: of the adapter, where adapters are merged into one.
+        pruning: drops layers of the models first.
         raw: the YAML document.
     """
 
@@ -113,6 +115,7 @@ class Recipe:
     extra: Literal["refuse", "drop"] = "refuse"
     layers: str | None = None
     rank: int | None = None
+    pruning: LayerPruning | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
