@@ -7,7 +7,7 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -324,26 +324,47 @@ def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_installation_without_a_compiler_goes_without(tmp_path: Path) -> None:
+@pytest.fixture
+def installed(tmp_path: Path) -> Callable[..., str]:
+    """What an expression over ``hatch_build`` gives in a folder that has the sources alone."""
     root = Path(__file__).parents[2]
     merging = tmp_path / "src" / "accord" / "merging"
     merging.mkdir(parents=True)
     shutil.copy(root / "hatch_build.py", tmp_path)
-    for source in compiled.SOURCES:
+    for source in compiled.LIBRARY.parent.glob("*.[ch]"):
         shutil.copy(source, merging)
     call = (
         "import sys, types;"
         "plugin = types.ModuleType('hatchling.builders.hooks.plugin.interface');"
         "plugin.BuildHookInterface = object;"
         "sys.modules[plugin.__name__] = plugin;"
-        "import hatch_build; print(hatch_build.compiled(), hatch_build.LIBRARY.exists())"
+        "import hatch_build; print(*({}))"
     )
 
-    def told(compiler: str) -> str:
+    def told(expression: str, compiler: str = "cc") -> str:
         environment = {"CC": compiler, "PATH": "/usr/bin:/bin"}
-        command = [sys.executable, "-c", call]
+        command = [sys.executable, "-c", call.format(expression)]
         return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
 
-    assert told("no-such-compiler") == told("false") == "False False\n"
-    if shutil.which("cc") is not None and compiled.kernels() is not None:
-        assert told("cc") == "True True\n"
+    return told
+
+
+def test_an_installation_without_a_compiler_goes_without(installed: Callable[..., str]) -> None:
+    expression = "hatch_build.compiled(), hatch_build.LIBRARY.exists()"
+    assert installed(expression, "no-such-compiler") == installed(expression, "false") == "False False\n"
+
+
+def test_the_installation_and_the_library_name_the_same_sources(installed: Callable[..., str]) -> None:
+    names = {source.name for source in compiled.SOURCES}
+    assert names == {source.name for source in compiled.LIBRARY.parent.glob("*.[ch]")}
+    told, *files = installed("hatch_build.fingerprint(), *(source.name for source in hatch_build.SOURCES)").split()
+    assert set(files) == names and told.encode() == compiled.fingerprint()
+
+
+@needs_library
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_what_is_compiled_at_installation_is_taken(installed: Callable[..., str], tmp_path: Path) -> None:
+    assert installed("[hatch_build.compiled()]") == "True\n"
+    library = ctypes.CDLL(str(tmp_path / "src" / "accord" / "merging" / "kernels.shared"))
+    library.accord_source.restype = ctypes.c_char_p
+    assert library.accord_source() == compiled.fingerprint()
