@@ -73,11 +73,12 @@ class Engine:
                 self._pass(pool, survey, merged, tally)
         return survey.found
 
-    def find(self, survey: Survey, entries: Sequence[Entry], tally: Tally) -> Any:
-        """Return what a survey of one pass finds in all ``entries`` together; ``tally`` has begun its phase."""
+    def find(self, wanted: Sequence[tuple[Survey, Sequence[Entry]]], tally: Tally) -> list[Any]:
+        """Return what each survey, of one pass, finds in its entries together; ``tally`` has begun the phase."""
         with self._pool() as pool:
-            self._pass(pool, survey, entries, tally)
-        return survey.found
+            for survey, entries in wanted:
+                self._pass(pool, survey, entries, tally)
+        return [survey.found for survey, _ in wanted]
 
     def _pass(self, pool: ThreadPoolExecutor, survey: Survey, entries: Sequence[Entry], tally: Tally) -> None:
         survey.take(run_all(pool, ((self._look_at_all, survey, entry, tally) for entry in entries)))

@@ -195,7 +195,8 @@ class LayerPruning:
         tally = Tally(progress)
         tally.begin(RANKING, sum(map(bytes_read, looked)))
         models = len(looked[0].models)
-        found = {layer: engine.find(GramianSurvey(models, "changes"), each, tally) for layer, each in layers.items()}
+        wanted = [(GramianSurvey(models, "changes"), each) for each in layers.values()]
+        found: dict[str, Array] = dict(zip(layers, engine.find(wanted, tally), strict=True))
         check_finite(found)
         scores = [scores_of(self.score, found, place) for place in range(models)]
         keep = per_model(self.keep, models, 1.0, "keep")

@@ -41,7 +41,13 @@ def _walk(value: Any, inputs: Inputs) -> Any:
         return [_walk(entry, inputs) for entry in value]
     if not isinstance(value, Mapping):
         return value
-    return {key: _model(key, entry, inputs) if key in MODELS else _walk(entry, inputs) for key, entry in value.items()}
+    return {key: _entry(key, entry, inputs) for key, entry in value.items()}
+
+
+def _entry(key: str, value: Any, inputs: Inputs) -> Any:
+    if key == "models" and isinstance(value, list):  # of which an entry may be no more than a name
+        return [_model("model", each, inputs) if isinstance(each, str) else _walk(each, inputs) for each in value]
+    return _model(key, value, inputs) if key in MODELS else _walk(value, inputs)
 
 
 def _model(key: str, value: Any, inputs: Inputs) -> Any:
