@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accord import merging
-from accord.merging import LearnedMerging, MergingMethod
+from accord.merging import LayerPruning, LearnedMerging, MergingMethod
 
 REFERENCE = "task arithmetic"
 # The factor of the task vectors: every method that has one is tried with all of these.
@@ -20,7 +20,7 @@ FASTER = 10.0
 class Scaled:
     """A method that adds ``scale`` times something to the base, and an option that is chosen after the scale."""
 
-    make: Callable[..., MergingMethod]
+    make: Callable[..., MergingMethod | LayerPruning]
     default: float
     option: str = ""
     values: Sequence[float] = ()
@@ -40,6 +40,11 @@ class Learned:
     begin: str = ""
     sees: str = "inputs"
     fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+def pruned(inner: Callable[..., MergingMethod], **fixed: Any) -> Callable[..., LayerPruning]:
+    """Return a method that drops layers before another merges, made of that one's scale and its own options."""
+    return lambda scale, **options: LayerPruning(inner(scale=scale, **fixed), **options)
 
 
 FIXED: dict[str, Callable[[], MergingMethod]] = {
@@ -66,6 +71,8 @@ SCALED = {
     "KnOTS (by tensor)": Scaled(merging.KnOTS, 1.0, "density", (0.1, 0.6), {"trim": "tensor"}),
     "WUDI (exact)": Scaled(merging.WUDI, 1.0, fixed={"solver": "exact"}),
     "DOGE": Scaled(merging.DOGE, 1.0),
+    "task arithmetic, layers pruned": Scaled(pruned(merging.TaskArithmetic), 0.3, "keep", (0.25, 0.75)),
+    "TIES, layers pruned": Scaled(pruned(merging.TIES, density=0.5), 1.0, "keep", (0.25, 0.75)),
 }
 PER_TASK: dict[str, Callable[[int], MergingMethod]] = {
     "EMR": merging.EMR,
