@@ -18,7 +18,7 @@ import torch
 from benchmarks.zoo import language, lines, page, picture, pictures, sentences
 from benchmarks.zoo.adapters import merge_as_adapters
 from benchmarks.zoo.judge import Judge
-from benchmarks.zoo.negate import negate
+from benchmarks.zoo.negate import forget, negate
 from benchmarks.zoo.pairs import judge_pairs
 from benchmarks.zoo.steer import steer
 from benchmarks.zoo.task import Task
@@ -38,6 +38,7 @@ def run(kind: str, seeds: list[int], output: Path, work: Path, methods: list[str
         folder = work / f"{kind}-{seed}"
         more = (
             merge_as_adapters(judge, folder, done),
+            forget(judge, done),
             negate(judge, done),
             judge_pairs(judge, done),
             steer(judge, folder, own.FRONT, done),

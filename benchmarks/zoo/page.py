@@ -82,6 +82,21 @@ def negation(lines: Sequence[Line], kind: str) -> str:
     return "\n".join([*rows, "", f"Means and standard deviations over {len(curves)} pairs of task and seed."])
 
 
+def forgetting(lines: Sequence[Line], kind: str) -> str:
+    """Return, for each amount that a task was to lose, what it and the others lost: means over tasks and seeds."""
+    found = [line["forgotten"] for line in lines if line["zoo"] == kind and "forgotten" in line]
+    rows = [
+        row(["asked for", "scale", "the task itself loses", "the others lose", "the one of them that loses most"]),
+        f"|{' ---: |' * 5}",
+    ]
+    for points in zip(*found, strict=True):
+        means = [spread([point[key] for point in points]) for key in ("own", "others", "worst")]
+        scale = statistics.fmean(point["scale"] for point in points)
+        rows.append(row([f"{points[0]['amount']:g}", f"{scale:.2f}", *means]))
+    said = f"Points of accuracy on test rows: means and standard deviations over {len(found)} pairs of task and seed."
+    return "\n".join([*rows, "", said])
+
+
 def _rank(found: Mapping[str, Mapping[int, Line]], name: str) -> float:
     """Return what methods are sorted by, fair to those that were judged on fewer seeds."""
     return statistics.fmean(gaps(found, name, REFERENCE) or _means(found[name]))
@@ -103,6 +118,7 @@ def _chosen(runs: Sequence[Line]) -> str:
 PARTS = {
     "table": table,
     "verdict": verdict,
+    "forgetting": forgetting,
     "negation": negation,
     "front": between_two,
     "front of three": between_three,

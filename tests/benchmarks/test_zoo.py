@@ -19,7 +19,7 @@ from benchmarks.zoo.fronts import between_three
 from benchmarks.zoo.judge import Judge
 from benchmarks.zoo.lines import Line, kinds, read
 from benchmarks.zoo.methods import SCALED, SCALES
-from benchmarks.zoo.negate import negate
+from benchmarks.zoo.negate import AMOUNTS, LIMIT, enough, forget, negate, without
 from benchmarks.zoo.pairs import PAIRS, STEPS, judge_pairs, table
 from benchmarks.zoo.sentences import load, probe
 from benchmarks.zoo.steer import steer
@@ -107,6 +107,30 @@ def test_a_negation_of_nothing_is_the_joint_model(judge: Judge) -> None:
     first = curves["negation of left"][0]
     assert first["own"] == accuracy(judge.zoo.joint, judge.zoo.heads["left"], left, "test")
     assert first["others"] == accuracy(judge.zoo.joint, judge.zoo.heads["right"], right, "test")
+
+
+def test_as_much_is_subtracted_as_takes_what_was_asked_for(judge: Judge) -> None:
+    left, _ = judge.tasks
+    scale = enough(judge, left, 20)
+    found = [judge.scores_of(left, without(judge, left, s), "validation") for s in (0.0, scale, scale - LIMIT / 128)]
+    assert 0 < scale < LIMIT
+    assert found[1] <= found[0] - 20 < found[2]
+    assert enough(judge, left, 101) == LIMIT
+    (record,) = forget(judge, {"forgetting right"})
+    whole, less = judge.scores(judge.joint), judge.scores(without(judge, left, scale))
+    said = dict(zip(AMOUNTS, record["forgotten"], strict=True))[20]
+    assert said["own"] == whole["left"] - less["left"]
+    assert said["others"] == said["worst"] == whole["right"] - less["right"]
+
+
+def test_a_table_of_forgetting_says_what_it_costs() -> None:
+    def forgotten(task: str, own: float, scale: float) -> Line:
+        point = {"amount": 10, "scale": scale, "own": own, "others": 3.0, "worst": 2 * own}
+        return {"zoo": KIND, "seed": 0, "method": f"forgetting {task}", "forgotten": [point]}
+
+    _, _, row, *_, last = page.forgetting([forgotten("a", 9.0, 0.5), forgotten("b", 11.0, 1.0)], KIND).splitlines()
+    assert row == "| 10 | 0.75 | 10.0 ± 1.4 | 3.0 ± 0.0 | 20.0 ± 2.8 |"
+    assert last.endswith("over 2 pairs of task and seed.")
 
 
 def test_what_is_done_is_not_done_again(judge: Judge) -> None:
