@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class AccordError(Exception):
@@ -16,6 +16,23 @@ class ConfigurationError(AccordError, ValueError):
     """An option, method name or specification is wrong."""
 
     exit_code = 2
+
+
+class MissingOptionError(ConfigurationError):
+    """A method was named without options that it cannot do without.
+
+    Args:
+        method: its registry name.
+        options: those that are missing.
+        place: where options of such methods are given, or empty.
+    """
+
+    def __init__(self, method: str, options: Sequence[str], place: str = "") -> None:
+        self.method, self.options = method, tuple(options)
+        several = len(options) > 1
+        needs = f"{method} needs the option{'s' * several} {' and '.join(map(repr, options))}"
+        where = f": set {' and '.join(f'{place}.{option}' for option in options)}" if place else ""
+        super().__init__(f"{needs}, which {'have' if several else 'has'} no default{where}")
 
 
 class DataError(AccordError, ValueError):

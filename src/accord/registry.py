@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from accord.errors import ConfigurationError, suggest
+from accord.errors import ConfigurationError, MissingOptionError, suggest
 from accord.method import Method
 
 # Rooms that hold methods. A room joins by being named here and giving its classes a ``method`` record.
@@ -71,14 +71,30 @@ def _elsewhere(name: str, rooms: tuple[str, ...]) -> str:
     return ""
 
 
-def build(name: str, params: Mapping[str, Any] | None = None, *, rooms: tuple[str, ...] = ()) -> Any:
-    """Construct the method ``name`` with ``params`` as keyword arguments; unknown and missing ones are named."""
+def build(name: str, params: Mapping[str, Any] | None = None, *, rooms: tuple[str, ...] = (), place: str = "") -> Any:
+    """Construct the method ``name`` with ``params`` as keyword arguments.
+
+    Args:
+        name: of a method in ``rooms``.
+        params: its options.
+        rooms: all when none is named.
+        place: where people give these options, for messages, such as ``"sampling.options"``.
+
+    Raises:
+        ConfigurationError: no such method, or one that does not take an option, or lacks one; they are named.
+    """
     cls = find(name, *rooms)
     check_params(cls, params or {})
-    for key, parameter in inspect.signature(cls).parameters.items():
-        if parameter.default is parameter.empty and key not in (params or {}):
-            raise ConfigurationError(f"{snake(cls.__name__)} needs the option {key!r}, which has no default")
+    if lacking := [option for option in required(cls) if option not in (params or {})]:
+        raise MissingOptionError(snake(cls.__name__), lacking, place)
     return cls(**(params or {}))
+
+
+def required(cls: type) -> list[str]:
+    """Return the options of a method that have no default."""
+    parameters = inspect.signature(cls).parameters.values()
+    named = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    return [each.name for each in named if each.default is each.empty]
 
 
 def check_params(cls: type, params: Mapping[str, Any]) -> None:

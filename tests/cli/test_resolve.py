@@ -31,6 +31,15 @@ def test_options_belong_to_the_method_they_were_given_for() -> None:
     assert both == {**before, "affinity_options": {"penalty": 0.2, "more": 1}, "seeds": 3}
 
 
+def test_a_setting_may_lie_as_deep_as_it_likes() -> None:
+    own = {"search.cagrad.c": [0.1], "search.cooldown.end": [5], "search.cooldown.start": [2]}
+    before = {"search": {"cagrad": {"c": [0.9], "rescale": [1]}}, "seeds": 1}
+    found = changed(before, own, {}, {})
+    assert found["search"] == {"cagrad": {"c": [0.1], "rescale": [1]}, "cooldown": {"end": [5], "start": [2]}}
+    assert before["search"] == {"cagrad": {"c": [0.9], "rescale": [1]}} and found["seeds"] == 1
+    assert changed({"search": None}, own, {}, {})["search"]["cagrad"] == {"c": [0.1]}
+
+
 def test_what_was_asked_wins_over_what_was_set_and_both_over_the_file() -> None:
     assert changed({"seeds": 1, "rope": 1}, {"seeds": 2}, {"seeds": 3}, {}) == {"seeds": 3, "rope": 1}
     assert changed({"affinity_options": None}, {}, {}, OPTIONS) == {"affinity_options": {}}

@@ -238,12 +238,31 @@ def test_samplers_have_nothing_to_choose_where_every_row_has_all_labels(planned:
         run_study(study)
 
 
+def test_options_without_a_default_are_drawn_for_the_first_trial_too(planned: Plan) -> None:
+    rules = CompareSpec(("cooldown",), trials=2, search={"cooldown": {"start": [2], "end": [5, 9], "hot": [3.0]}})
+    cooled = entrants(planned.spec, rules)[-1]
+    first, second = (cooled.trial(planned.spec, rules, n) for n in range(2))
+    assert first.rate == planned.spec.training.learning_rate
+    assert first.options["sampling"].keys() == {"start", "end"}  # `hot` has a default
+    assert first.flat()["start"] == 2 and first.flat()["end"] in (5, 9)
+    assert second.options["sampling"].keys() == {"start", "end", "hot"}
+    given = planned.spec.override({"sampling.method": "Cooldown", "sampling.options": {"start": 7, "end": 8}})
+    assert cooled.trial(given, rules, 0).options == {}  # what the specification says stands
+    assert cooled.spec(given, cooled.trial(given, rules, 0), 0).sampling.options == {"start": 7, "end": 8}
+
+
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
         (("uniform+temperature",), "two methods of sampling"),
         (("jest",), "chooses rows, not tasks"),
-        (("cooldown",), "needs the option 'start'"),
+        (
+            ("cooldown",),
+            r"cooldown needs the options 'start' and 'end', which have no default: list the values to try, "
+            r"--set compare\.search\.cooldown\.start=\[VALUE,\.\.\.\] --set compare\.search\.cooldown\.end=",
+        ),
+        (("upgrad+cooldown",), r"--set compare\.search\.cooldown\.start="),
+        (("evidence_weighting",), r"needs the option 'sizes', which has .*compare\.search\.evidence_weighting\.sizes="),
     ],
 )
 def test_samplers_that_cannot_be_compared_are_refused(planned: Plan, methods, message: str) -> None:

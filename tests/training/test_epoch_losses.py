@@ -80,7 +80,7 @@ def test_a_balancer_that_looks_ahead_is_shown_two_halves(balancing: str, tmp_pat
 
 def test_a_missing_option_is_named(tmp_path: Path) -> None:
     table = only(make_table(), "bought", "price")
-    with pytest.raises(ConfigurationError, match="needs the option 'sizes'"):
+    with pytest.raises(ConfigurationError, match=r"needs the option 'sizes', .* set balancing\.options\.sizes$"):
         accord.fit(
             table, targets=["bought", "price"], balancing="evidence_weighting", out=tmp_path / "r", **OPTIONS, epochs=1
         )

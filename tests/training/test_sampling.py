@@ -223,7 +223,7 @@ def test_tasks_alone_take_all_their_rows_in_turn_and_shared_rows_are_noted(tmp_p
         ({"sampling": "uniform", "sampling_rows": {"bought": 3, "prise": 4}}, ConfigurationError, "'price'"),
         ({"sampling": "uniform", "sampling_rows": {"bought": 3}}, ConfigurationError, "sampling.rows.price"),
         ({"sampling": "temperature", "sampling_options": {"temperature": -1}}, ConfigurationError, "above 0"),
-        ({"sampling": "cooldown"}, ConfigurationError, "needs the option 'start'"),
+        ({"sampling": "cooldown"}, ConfigurationError, r"'start' and 'end', .* set sampling\.options\.start"),
         ({"sampling": "uniform"}, DataError, "every row has the labels of all"),
     ],
 )

@@ -120,11 +120,16 @@ def changed(
             found[key] = {}
     found |= whole
     for key, value in own.items():
-        head, dot, option = key.partition(".")
-        if dot:
-            before = found.get(head)
-            found[head] = {**(before if isinstance(before, Mapping) else {}), option: value}
+        if "." in key:
+            found = _placed(found, key.split("."), value)
     return found
+
+
+def _placed(before: Any, keys: Sequence[str], value: Any) -> dict[str, Any]:
+    """Return a mapping, or a new one where there was none, with ``value`` at the end of ``keys``."""
+    first, *rest = keys
+    found = dict(before) if isinstance(before, Mapping) else {}
+    return {**found, first: _placed(found.get(first), rest, value) if rest else value}
 
 
 def show(plan: Plan, specification: str) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from accord.comparing.ranges import Range
 from accord.comparing.spaces import PLAIN
 from accord.comparing.spec import ROOMS, CompareSpec
-from accord.errors import ConfigurationError, suggest
-from accord.registry import find, registered, snake
+from accord.errors import ConfigurationError, MissingOptionError, suggest
+from accord.registry import find, registered, required, snake
 from accord.training import Spec
 from accord.training.build import try_model
 from accord.training.member import make_balancer
@@ -66,13 +67,17 @@ class Entrant:
         """Return trial ``number`` (from 0); it depends on nothing but the specification and the entrant's name.
 
         Learning rates are the same for everybody. The first trial is the specification's rate with the defaults, so
-        that tuning cannot lose to not tuning.
+        that tuning cannot lose to not tuning; options that have no default are drawn for it, too.
         """
         rate = spec.training.learning_rate
-        if number == 0:
-            return Trial(rate)
-        place = (0.5 + number * GOLDEN) % 1.0
         rng = np.random.default_rng([spec.seed, zlib.crc32(self.name.encode()), number])
+        if number == 0:
+            needed = {sort: self._needed(spec, compare, sort) for sort in self.methods}
+            first = {
+                sort: {o: r.draw(rng, len(spec.tasks)) for o, r in found.items()} for sort, found in needed.items()
+            }
+            return Trial(rate, {sort: drawn for sort, drawn in first.items() if drawn})
+        place = (0.5 + number * GOLDEN) % 1.0
         drawn = {
             sort: {option: found.draw(rng, len(spec.tasks)) for option, found in compare.space(method).items()}
             for sort, method in self.methods.items()
@@ -83,12 +88,23 @@ class Entrant:
         """Return the specification of one run."""
         changes: dict[str, Any] = {"training.learning_rate": trial.rate, "seed": seed}
         for sort, (method, options) in SECTIONS.items():
-            used, given = _used(spec, sort)
-            name = self.methods.get(sort)
-            same = name is None or (used is not None and snake(find(used, *ROOMS).__name__) == name)
-            changes[method] = used if same else name
-            changes[options] = {**(given if same else {}), **trial.options.get(sort, {})}
+            name, given = self._given(spec, sort)
+            changes[method] = name
+            changes[options] = {**given, **trial.options.get(sort, {})}
         return spec.override(changes)
+
+    def _given(self, spec: Spec, sort: str) -> tuple[str | None, Mapping[str, Any]]:
+        """Return the method of one sort that this entrant uses, and the options that the specification has for it."""
+        used, given = _used(spec, sort)
+        name = self.methods.get(sort)
+        same = name is None or (used is not None and snake(find(used, *ROOMS).__name__) == name)
+        return (used, given) if same else (name, {})
+
+    def _needed(self, spec: Spec, compare: CompareSpec, sort: str) -> Mapping[str, Range]:
+        """Return what is searched of one sort and has no value unless it is drawn."""
+        method, (_, given) = self.methods[sort], self._given(spec, sort)
+        lacking = set(required(find(method, *ROOMS))) - set(given)
+        return {option: found for option, found in compare.space(method).items() if option in lacking}
 
 
 def _used(spec: Spec, sort: str) -> tuple[str | None, Mapping[str, Any]]:
@@ -120,10 +136,20 @@ def entrants(spec: Spec, compare: CompareSpec) -> list[Entrant]:
         raise ConfigurationError(f"name a method besides {PLAIN!r}, which always takes part")
     for entrant in joint.values():
         for number in range(compare.trials):
-            run = entrant.spec(spec, entrant.trial(spec, compare, number), spec.seed)
-            make_balancer(run, tasks, spec.seed)
-            try_model(run, len(tasks))
+            try:
+                run = entrant.spec(spec, entrant.trial(spec, compare, number), spec.seed)
+                make_balancer(run, tasks, spec.seed)
+                try_model(run, len(tasks))
+            except MissingOptionError as error:
+                raise _unsearched(error) from error
     return [*found, *joint.values()]
+
+
+def _unsearched(error: MissingOptionError) -> ConfigurationError:
+    """Return the error about an option without a default as a comparison has it, where values are drawn."""
+    bare = MissingOptionError(error.method, error.options)
+    settings = " ".join(f"--set compare.search.{error.method}.{option}=[VALUE,...]" for option in error.options)
+    return ConfigurationError(f"{bare}: list the values to try, {settings}")
 
 
 def _parse(name: str) -> Entrant:

@@ -64,7 +64,12 @@ class GroupSpec:
 
     def make_affinity(self, tasks: int) -> Affinity:
         """Return the affinity, not shown anything yet."""
-        return build(self.affinity, {"tasks": tasks, **self.affinity_options}, rooms=("grouping",))
+        return build(
+            self.affinity,
+            {"tasks": tasks, **self.affinity_options},
+            rooms=("grouping",),
+            place="group.affinity_options",
+        )
 
     def partitioner_name(self, tasks: int) -> str:
         """Return which partitioner it is."""
@@ -74,7 +79,8 @@ class GroupSpec:
 
     def make_partitioner(self, tasks: int) -> Partitioner:
         """Return the partitioner."""
-        return build(self.partitioner_name(tasks), self.partitioner_options, rooms=("grouping",))
+        name, options = self.partitioner_name(tasks), self.partitioner_options
+        return build(name, options, rooms=("grouping",), place="group.partitioner_options")
 
 
 def pick(name: str, base: type) -> type:

@@ -175,7 +175,7 @@ def make_balancer(spec: Spec, tasks: Sequence[Task], seed: int) -> Balancer:
         "forms": ["regression" if task.kind == "regression" else "classification" for task in tasks],
     }
     facts = {name: value for name, value in known.items() if name in takes}
-    return build(spec.balancing.method, {**facts, **spec.balancing.options}, rooms=rooms)
+    return build(spec.balancing.method, {**facts, **spec.balancing.options}, rooms=rooms, place="balancing.options")
 
 
 def _write(path: Path, member: Member) -> None:

@@ -91,4 +91,4 @@ def make_sampler(
     if "bandit" in takes:
         inner = str(options.get("bandit", BANDIT))
         given["bandit"] = make_sampler(inner, {}, sizes=sizes, batch=batch, steps=steps, seed=seed)
-    return build(name, given, rooms=("sampling",))
+    return build(name, given, rooms=("sampling",), place="sampling.options")
