@@ -61,23 +61,24 @@ class LayerPruning:
     parameters where a layer is masked, and any merging method after it. How the paper computes its score is not known
     here, so that its figures are not to be expected of these:
 
-    - ``"relative"``: ``|tau| / |theta|``, the length of the task vector in a layer divided by that of the base's
-      weights. A layer that hardly moved is taken to be redundant.
     - ``"distinct"``: ``|tau - max(0, <tau, m>) m / <m, m>| / |tau|``, the share of the task vector in a layer that lies
       outside the mean ``m`` of the other models' task vectors. What others bring as well is taken to be redundant;
-      what they oppose is not. With one model it is 1 everywhere.
+      what they oppose is not. Layers in which this is equal, as it is of opposed ones and of a single model's, are
+      ranked by the other score.
+    - ``"relative"``: ``|tau| / |theta|``, the length of the task vector in a layer divided by that of the base's
+      weights. A layer that hardly moved is taken to be redundant.
 
     Args:
         merge: the method that merges what is left, ``TaskArithmetic()`` when left out. It must look at a base.
         keep: share of the layers a model changed that it keeps, above 0 and at most 1, one for all models or one for
             each; rounded down to a whole number, at least one. Of equal scores the layer that comes first is kept, by
             number and name.
-        score: see above.
+        score: see above. The default lost the least where real fine-tunings were pruned.
         layers: what a layer is: ``"block"``, the numbered layer of a stack (``model.layers.3``, the first number of
             a name), which computes one thing out of all its tensors; or ``"module"``, weight and bias of one module
             alone. What is in no stack goes by modules either way. Tied tensors are one.
 
-    Integers and tensors that all models share have no part in it. Inner products are summed in float64, so that neither
+    Integers have no part in it, nor has what no model changed. Inner products are summed in float64, so that neither
     threads nor the order of models change what is dropped. Cost: one pass over all checkpoints, and ``n (n + 1) / 2``
     products per element.
 
@@ -99,7 +100,7 @@ class LayerPruning:
         self,
         merge: MergingMethod | None = None,
         keep: Sequence[float] | float = 0.5,
-        score: Score = "relative",
+        score: Score = "distinct",
         layers: Literal["block", "module"] = "block",
     ) -> None:
         self.merge = TaskArithmetic() if merge is None else merge
@@ -228,23 +229,24 @@ def check_finite(found: Mapping[str, Array]) -> None:
                 )
 
 
-def scores_of(score: Score, found: Mapping[str, Array], place: int) -> dict[str, float]:
-    """Return the score of each layer that a model changed.
+def scores_of(score: Score, found: Mapping[str, Array], place: int) -> dict[str, tuple[float, ...]]:
+    """Return the score of each layer that a model changed, and what layers of equal score are ranked by.
 
     Args:
         score: which; see :class:`LayerPruning`.
         found: of each layer, inner products ``[1 + n, 1 + n]`` of the base and the task vectors.
         place: of the model, from 0 on.
     """
-    places = {layer: float(gramian[1 + place, 1 + place]) for layer, gramian in found.items()}
-    changed = {layer: square for layer, square in places.items() if square > 0.0}
-    if score == "distinct":
-        return {layer: distinct(found[layer][1:, 1:], place) for layer in changed}
-    return {layer: relative(square, float(found[layer][0, 0])) for layer, square in changed.items()}
+    changed = {layer: gramian for layer, gramian in found.items() if gramian[1 + place, 1 + place] > 0.0}
+    lengths = {layer: relative(gramian, place) for layer, gramian in changed.items()}
+    if score == "relative":
+        return {layer: (length,) for layer, length in lengths.items()}
+    return {layer: (distinct(gramian[1:, 1:], place), lengths[layer]) for layer, gramian in changed.items()}
 
 
-def relative(square: float, whole: float) -> float:
-    """Return a length divided by another, of their squares; infinity by nothing."""
+def relative(gramian: Array, place: int) -> float:
+    """Return the length of a task vector divided by the base's, from inner products ``[1 + n, 1 + n]``."""
+    square, whole = float(gramian[1 + place, 1 + place]), float(gramian[0, 0])
     return math.sqrt(square / whole) if whole > 0.0 else math.inf
 
 
@@ -261,9 +263,9 @@ def distinct(gramian: Array, place: int) -> float:
     return math.sqrt(left) if left > ROUNDING else 0.0
 
 
-def lowest(scores: Mapping[str, float], keep: float) -> set[str]:
-    """Return the layers that are dropped where the share ``keep`` is kept; of equal scores, later ones."""
-    ranked = sorted(scores, key=lambda layer: (-scores[layer], in_order(layer)))
+def lowest(scores: Mapping[str, tuple[float, ...]], keep: float) -> set[str]:
+    """Return the layers that are dropped where the share ``keep`` is kept; of equal scores, those that stand last."""
+    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
     return set(ranked[top(keep, len(ranked)) :])
 
 
