@@ -37,7 +37,7 @@ from accord.merging import (
 )
 
 INNER = [TaskArithmetic(0.4), TIES(0.3), DARE(0.5, merge="ties"), SCE(0.5), TSVMerge(), IsoC(), EMR(1)]
-NAMES = ("net.0.w", "net.0.b", "net.1.w", "net.1.b", "net.10.w", "net.2.w", "embed.w", "norm.w", "bare")
+NAMES = ("net.0.up.w", "net.0.up.b", "net.1.up.w", "net.1.down.b", "net.10.w", "net.2.w", "embed.w", "norm.w", "bare")
 SHAPES = ((3, 4), (4,), (4, 5), (), (0, 3), (5, 2), (6, 3), (3,), (2, 2))
 
 
@@ -205,6 +205,16 @@ def test_equal_scores_are_told_apart_by_number_and_name_alone():
             assert [name for name in names if torch.equal(each[name], 1.5 * shared)] == ["net.9.w", "embed.w"]
 
 
+def test_layers_in_which_others_moved_alike_but_in_another_order_are_equal():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        mine, *others = torch.rand(5, 3, generator=generator, dtype=torch.float64)
+        base = dict.fromkeys(["net.0.w", "net.1.w"], torch.ones(3, dtype=torch.float64))
+        moved = [{"net.0.w": 1 + one, "net.1.w": 1 + two} for one, two in zip(others, others[::-1], strict=True)]
+        kept = LayerPruning(keep=0.5).pruned(base, [dict.fromkeys(base, 1 + mine), *moved])[0]
+        same(kept, {"net.0.w": 1 + mine, "net.1.w": base["net.1.w"]})
+
+
 def test_tied_tensors_are_one_layer_and_stay_tied():
     base, moved = made(3, 2)
     moved[0]["embed.w"], moved[1]["embed.w"] = 1.00001 * base["embed.w"], 3.0 * base["embed.w"]
@@ -323,6 +333,8 @@ def test_a_pruned_merge_that_was_killed_goes_on_to_the_same_bits(root, monkeypat
     plan.run(lambda done, whole, phase: phases.append(phase))
     assert phases[0] == "ranking layers"
     same(dict(open_checkpoint(whole)), dict(open_checkpoint(root / "killed")))
+    base, *opened = (open_checkpoint(path) for path in (root / "base", *models))
+    same(LayerPruning(TIES(0.3))(base, opened), dict(open_checkpoint(whole)))
 
 
 @pytest.mark.parametrize(
