@@ -130,6 +130,24 @@ def test_of_equally_distinct_layers_those_that_moved_further_stay():
         same(kept, base | {"net.1.w": mine["net.1.w"]})
 
 
+def test_what_all_bring_alike_is_ranked_by_length_and_not_by_rounding():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(10):
+        taus = {f"net.{i}.w": torch.randn(5, generator=generator, dtype=torch.float64) for i in range(6)}
+        base = dict.fromkeys(taus, torch.ones(5, dtype=torch.float64))
+        models = [{name: base[name] + tau for name, tau in taus.items()}] * 3
+        pruned = LayerPruning(keep=0.5, score="distinct").pruned(base, models)
+        same(pruned[0], LayerPruning(keep=0.5, score="relative").pruned(base, models)[0])
+
+
+def test_nothing_moved_further_than_what_was_zero():
+    base = state([0.0, 0.0], [1.0, 1.0], [1.0, 1.0])
+    model = state([0.0, 0.1], [9.0, 1.0], [5.0, 1.0])
+    for score in ("relative", "distinct"):
+        kept = LayerPruning(keep=0.4, score=score).pruned(base, [model])[0]
+        same(kept, base | {"net.0.w": model["net.0.w"]})
+
+
 def test_what_others_bring_as_well_goes_first():
     base = state([5.0, 5.0], [5.0, 5.0], [5.0, 5.0])
     mine = state([6.0, 5.0], [6.0, 6.0], [4.0, 5.0])  # along the others; at half a right angle; against them
@@ -218,13 +236,14 @@ def test_layers_in_which_others_moved_alike_but_in_another_order_are_equal():
 def test_tied_tensors_are_one_layer_and_stay_tied():
     base, moved = made(3, 2)
     moved[0]["embed.w"], moved[1]["embed.w"] = 1.00001 * base["embed.w"], 3.0 * base["embed.w"]
-    plain = LayerPruning(None, 0.5, "relative").pruned(base, moved)
-    assert torch.equal(plain[0]["embed.w"], base["embed.w"]) and not torch.equal(plain[1]["embed.w"], base["embed.w"])
-    for each in (base, *moved):
-        each["head.w"] = each["embed.w"]
-    tied = LayerPruning(None, 0.5, "relative").pruned(base, moved)
-    for one, other in zip(plain, tied, strict=True):
-        same(one | {"head.w": one["embed.w"]}, other)
+    tied = [{**each, "head.w": each["embed.w"]} for each in (base, *moved)]
+    for keep in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+        pruning = LayerPruning(None, keep, "relative")
+        plain = pruning.pruned(base, moved)
+        assert torch.equal(plain[0]["embed.w"], base["embed.w"])
+        assert torch.equal(plain[1]["embed.w"], moved[1]["embed.w"])
+        for one, other in zip(plain, pruning.pruned(tied[0], tied[1:]), strict=True):
+            same({**one, "head.w": one["embed.w"]}, other)
 
 
 def test_integers_masks_and_tensors_a_model_lacks_stay_out_of_it():
