@@ -135,7 +135,7 @@ def test_what_all_bring_alike_is_ranked_by_length_and_not_by_rounding():
     for _ in range(10):
         taus = {f"net.{i}.w": torch.randn(5, generator=generator, dtype=torch.float64) for i in range(6)}
         base = dict.fromkeys(taus, torch.ones(5, dtype=torch.float64))
-        models = [{name: base[name] + tau for name, tau in taus.items()}] * 3
+        models = [{name: base[name] + size * tau for name, tau in taus.items()} for size in (1.0, 0.3, 0.7)]
         pruned = LayerPruning(keep=0.5, score="distinct").pruned(base, models)
         same(pruned[0], LayerPruning(keep=0.5, score="relative").pruned(base, models)[0])
 
