@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -626,6 +627,33 @@ def nobody_waits_for_a_process_that_fails_on_the_way() -> None:
         expect(error, words, lambda make=make: step(make()))
     words = "belongs to the tasks" if one else elsewhere
     expect(AccordError, words, lambda: step(accord.aggregation.UPGrad(), engine="grouped"))
+
+
+@check
+def what_a_refusal_names_in_its_place_takes_a_group() -> None:
+    x, _, _ = batch(0)
+
+    def step(rows: list[slice], engine: str, norm: bool = False) -> None:
+        model = Model()
+        features = model.trunk(x)
+        features = torch.nn.functional.batch_norm(features, None, None, training=True) if norm else features
+        losses = {t: model.heads[t](features[some]).square().mean() for t, some in zip(TASKS, rows, strict=True)}
+        others = model.others()
+        accord.backward(
+            losses, model.shared(), accord.aggregation.UPGrad(), task_parameters=others, group=world(), engine=engine
+        )
+
+    apart, shared = [slice(i, None, 3) for i in range(3)], [slice(None)] * 3
+    for rows, norm in ((apart, True), (shared, False)):
+        try:
+            step(rows, "grouped", norm)
+        except ConfigurationError as refusal:
+            named = re.findall(r'engine="(\w+)"', str(refusal).rpartition(": ")[2])
+        else:
+            raise AssertionError("grouped should have refused this")
+        assert named == ["auto", "loop"], named
+        for engine in named:
+            step(rows, engine, norm)
 
 
 @check

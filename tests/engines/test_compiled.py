@@ -1,5 +1,7 @@
 """Compiled modules: one backward per task through code that expects a single one."""
 
+import re
+
 import pytest
 import torch
 from tests.engines import balancers, zoo
@@ -32,6 +34,43 @@ def test_compiled_trunk(model, engine):
         accord.backward(heads.losses(compiled(x)), trunk.parameters(), balancers.Unit(), engine=engine)
     for found, expected in zip(gradients(model), wanted, strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def made(where, trunk, heads, x):
+    """The losses of a trunk and a head for each task, whose samples are apart; what ``where`` names is compiled."""
+
+    def at(place, function):
+        return torch.compile(function, backend="aot_eager") if where == place else function
+
+    def features(x):
+        return trunk[1:](at("part of the trunk", trunk[0])(x))
+
+    def network(x):
+        parts = at("trunk", features)(x).split(3)
+        return [at("heads", head)(part) for head, part in zip(heads, parts, strict=True)]
+
+    def losses(x):
+        return [found.square().mean() for found in at("whole", network)(x)]
+
+    return at("losses too", losses)(x)
+
+
+@pytest.mark.parametrize("where", ["whole", "losses too", "trunk", "part of the trunk"])
+@pytest.mark.filterwarnings("ignore")  # the compiler looks at .grad of what is no leaf
+def test_what_grouped_says_of_a_compiled_model_helps(where):
+    torch.compiler.reset()
+    parts = zoo.mlp_trunk(), nn.ModuleList(nn.Linear(5, 1) for _ in "ab"), torch.randn(6, 4)
+    shared = list(parts[0].parameters())
+    wanted = accord.gramian(made("", *parts), shared, engine="loop")
+    with torch._functorch.config.patch(donated_buffer=False):
+        words = r"compiled, and no sample can be followed through torch\.compile.*: compile the heads alone, or use"
+        with pytest.raises(ConfigurationError, match=words) as refusal:
+            accord.gramian(made(where, *parts), shared, engine="grouped")
+        (named,) = re.findall(r'use engine="(\w+)" or engine="(\w+)"$', str(refusal.value))
+        for engine in named:
+            torch.testing.assert_close(accord.gramian(made(where, *parts), shared, engine=engine), wanted)
+        torch.testing.assert_close(accord.gramian(made("heads", *parts), shared, engine="grouped"), wanted)
+    torch.compiler.reset()
 
 
 def test_a_weighting_needs_no_setting(model):

@@ -193,7 +193,7 @@ def test_groups_under_a_scaler(balancer):
 def test_representation_has_no_groups():
     case = zoo.build("mlp")
     groups = in_groups(case.shared)
-    with pytest.raises(ConfigurationError, match=r'no Gramian of each group; use engine="loop"'):
+    with pytest.raises(ConfigurationError, match=r'no Gramian of each group; use engine="auto", "loop"'):
         accord.backward(case.losses, groups, PerGroup(UPGrad(), groups), engine="representation")
     assert all(p.grad is None for p in case.module.parameters())
 

@@ -24,7 +24,8 @@ _REMEDIES = (
     (
         "from the 'Sparse",
         "a shared parameter has sparse gradients, and one dense row per task would be made of them: use sparse=False "
-        'in this embedding, leave it out of shared, or, where the Gramian suffices, pass engine="gramian"',
+        "in this embedding, leave it out of shared, or, where the Gramian suffices and there is no group=, "
+        'pass engine="gramian"',
     ),
 )
 

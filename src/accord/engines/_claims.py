@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
+from accord.engines._layout import INSTEAD, closed
 from accord.engines._picks import cut, picked
 from accord.engines._samples import Samples
 from accord.engines._split import Port, Split
@@ -44,15 +45,18 @@ def assign(parts: Split, names: Sequence[str]) -> tuple[Samples, list[tuple[Grad
     are never spread over the whole batch first, and those of a vector of losses, one per sample, need no backward each.
 
     Raises:
-        ConfigurationError: a sample is used by two tasks; both are named.
+        ConfigurationError: a sample is used by two tasks; both are named. Or samples cannot be told apart at all.
     """
     places = _places(parts)
     count = min((place.shape[0] if place.shape else 1 for place in places.values()), default=1)
-    for place in places.values():
+    for (node, _), place in places.items():
+        # Several outputs of a compiled module are not parts of one batch, whatever their shapes.
+        if (reason := closed(node)) is not None:
+            raise ConfigurationError(reason)
         if not place.shape or place.shape[0] % count:
             raise ConfigurationError(
-                f"a tensor of shape {list(place.shape)} that the heads read has no axis of {count} samples first; "
-                'use engine="gramian"'
+                f"a tensor of shape {list(place.shape)} that the heads read has no axis of {count} samples first: "
+                f"{INSTEAD}"
             )
     device = next((place.device for place in places.values()), None)
     owner = torch.full((count,), len(names), dtype=torch.long, device=device)
@@ -107,5 +111,5 @@ def _claim(owner: Tensor, sample: Tensor, task: Tensor, names: Sequence[str]) ->
         both = sorted({int(task[first]), other})
         raise ConfigurationError(
             f"sample {int(sample[first])} of the batch belongs to the tasks {names[both[0]]!r} and {names[both[1]]!r}; "
-            'engine="grouped" is for samples that belong to one task each: use engine="gramian" or "loop"'
+            f'engine="grouped" is for samples that belong to one task each: {INSTEAD}'
         )

@@ -77,7 +77,8 @@ class Derivatives(ABC):
             ConfigurationError: the engine has no gradients by parameter.
         """
         raise ConfigurationError(
-            'this engine has no Gramian of each group; use engine="loop", "batched", "gramian" or "grouped"'
+            'this engine has no Gramian of each group; use engine="auto", "loop", "batched" or "grouped", or, without '
+            'group=, "gramian"'
         )
 
     def directions(self, weights: Tensor) -> list[Tensor | None]:

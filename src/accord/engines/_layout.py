@@ -28,6 +28,8 @@ ELEMENTWISE = frozenset(
     )
 )
 _RESHAPING = frozenset(("View", "UnsafeView", "ReshapeAlias", "Unsqueeze", "Squeeze"))
+# What takes any losses, with group= and in groups of parameters too.
+INSTEAD = 'use engine="auto" or engine="loop"'
 _SPATIAL = frozenset(
     (
         *("AvgPool3D", "MaxPool3DWithIndices", "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad2D"),
@@ -61,10 +63,21 @@ def trace(node: Node, layout: int, samples: int) -> list[int | None]:
     inputs = [layout] if kind(node) in _RESHAPING else None if found is None else _apart(node, *found, shape, below)
     if inputs is None:
         raise ConfigurationError(
-            f"{node.name()} mixes the samples of a batch or is not known to keep them apart, so one backward cannot "
-            'tell the tasks apart below it: use engine="gramian" or engine="loop"'
+            closed(node)
+            or f"{node.name()} mixes the samples of a batch or is not known to keep them apart, so one backward cannot "
+            f"tell the tasks apart below it: {INSTEAD}"
         )
     return [layout if entry == _SAME else entry for entry in inputs]
+
+
+def closed(node: Node) -> str | None:
+    """Return what to say of a node that stands for a whole compiled module, ``None`` of any other."""
+    if "CompiledFunction" not in node.name():
+        return None
+    return (
+        "the model, or its shared part, is compiled, and no sample can be followed through torch.compile, which "
+        f'engine="grouped" has to: compile the heads alone, or {INSTEAD}'
+    )
 
 
 def sample_axis(shape: Sequence[int], layout: int, samples: int) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from accord.engines._grouped_rules import APART, by_task, masked
 from accord.engines._hooks import refuse_hooks
 from accord.engines._layer_rules import layer_of
 from accord.engines._layered import Block, LayeredRows
-from accord.engines._layout import ELEMENTWISE, kind, trace
+from accord.engines._layout import ELEMENTWISE, INSTEAD, kind, trace
 from accord.engines._products import Sums, products
 from accord.engines._rules import through_linear
 from accord.engines._samples import Rows
@@ -154,9 +154,7 @@ class _Run:
 
     def _place(self, child: Node, layout: int) -> None:
         if self.layout.setdefault(child, layout) != layout:
-            raise ConfigurationError(
-                f'{child.name()} is reached with its samples in two orders; use engine="gramian" or engine="loop"'
-            )
+            raise ConfigurationError(f"{child.name()} is reached with its samples in two orders: {INSTEAD}")
 
     def _parameters(
         self, node: Node, outputs: list[Tensor | None], owned: list[int], raw: Sequence[Tensor | None], alone: bool
@@ -234,5 +232,5 @@ def _through(node: Node, outputs: list[Tensor | None], apart: bool) -> Sequence[
 def _no_parameter(tensor: Tensor) -> str:
     return (
         f"a shared tensor of shape {list(tensor.shape)} has one part per sample, so it is no parameter that all "
-        'samples use; use engine="gramian" or engine="loop"'
+        f"samples use: {INSTEAD}"
     )

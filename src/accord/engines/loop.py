@@ -78,6 +78,6 @@ def dense(gradient: Tensor) -> Tensor:
         raise ConfigurationError(
             f"a shared parameter of shape {list(gradient.shape)} has sparse gradients, and one dense row per task "
             "would be made of them: use sparse=False in this embedding, leave it out of shared, or, where the Gramian "
-            'suffices, pass engine="gramian"'
+            'suffices and there is no group=, pass engine="gramian"'
         )
     return gradient
