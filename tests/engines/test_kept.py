@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 import accord
 from accord.aggregation import UPGrad
-from accord.engines._kept import Kept
+from accord.engines._kept import PAIRWISE, PIECE, Kept
 from accord.engines._products import COLUMNS
 
 ACTIVE = torch.ones(3, dtype=torch.bool)
@@ -23,26 +23,51 @@ def rows(gradients: list[Tensor | None]) -> Tensor:
 
 @given(
     sizes=st.lists(
-        st.sampled_from([0, 1, 7, COLUMNS - 1, COLUMNS, COLUMNS + 1, 2 * COLUMNS + 5]), min_size=1, max_size=3
+        st.sampled_from([0, 1, 7, COLUMNS - 1, COLUMNS, COLUMNS + 1, 2 * COLUMNS + 5, PIECE + 3]),
+        min_size=1,
+        max_size=3,
     ),
-    missing=st.sets(st.tuples(st.integers(0, 2), st.integers(0, 2))),
+    tasks=st.sampled_from([1, 2, PAIRWISE, PAIRWISE + 1]),
+    missing=st.sets(st.tuples(st.integers(0, 2), st.integers(0, PAIRWISE))),
     seed=st.integers(0, 10),
 )
-def test_equals_the_jacobian(sizes: list[int], missing: set[tuple[int, int]], seed: int) -> None:
+@settings(max_examples=30)
+def test_equals_the_jacobian(sizes: list[int], tasks: int, missing: set[tuple[int, int]], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     gradients: list[list[Tensor | None]] = [
-        [None if (i, t) in missing else torch.randn(size, generator=generator) for t in range(3)]
+        [None if (i, t) in missing else torch.randn(size, generator=generator) for t in range(tasks)]
         for i, size in enumerate(sizes)
     ]
-    kept, weights = Kept(gradients, [()] * 3, ACTIVE), torch.rand(3, generator=generator, dtype=torch.float64)
+    active = torch.ones(tasks, dtype=torch.bool)
+    kept, weights = Kept(gradients, [()] * tasks, active), torch.rand(tasks, generator=generator, dtype=torch.float64)
     whole = [rows(own) for own in gradients if any(one is not None for one in own)]
-    expected = sum((one @ one.T for one in whole), torch.zeros(3, 3, dtype=torch.float64))
+    expected = sum((one @ one.T for one in whole), torch.zeros(tasks, tasks, dtype=torch.float64))
     torch.testing.assert_close(kept.gramian(), expected, rtol=1e-4, atol=1e-3)
     found = kept.direction(weights)
     assert [one is None for one in found] == [all(one is None for one in own) for own in gradients]
     reached = [one for one in found if one is not None]
     for one, own in zip(reached, whole, strict=True):
         torch.testing.assert_close(one.double(), weights @ own, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("tasks", [2, PAIRWISE + 1])
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e20])
+def test_gradients_of_any_length_have_inner_products(tasks: int, scale: float) -> None:
+    unit = torch.randn(tasks, 50, generator=torch.Generator().manual_seed(0))
+    scales = torch.tensor([scale, *[1.0] * (tasks - 1)])
+    gradients = [list(unit * scales[:, None])]
+    found = Kept(gradients, [()] * tasks, torch.ones(tasks, dtype=torch.bool)).gramian()
+    exact = (unit.double() @ unit.double().T) * scales.double() * scales.double()[:, None]
+    torch.testing.assert_close(found, exact, rtol=1e-4, atol=0.0)
+
+
+@pytest.mark.parametrize("tasks", [2, PAIRWISE + 1])
+def test_a_gradient_that_is_not_finite_marks_its_own_task_alone(tasks: int) -> None:
+    rows = torch.ones(tasks, 3)
+    rows[0, 1] = float("nan")
+    found = Kept([list(rows)], [()] * tasks, torch.ones(tasks, dtype=torch.bool)).gramian()
+    assert not bool(found[0].isfinite().any())
+    assert found[1:, 1:].tolist() == [[3.0] * (tasks - 1)] * (tasks - 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -58,12 +58,16 @@ def products(blocks: Iterable[Tensor], active: Tensor | None = None) -> Tensor:
         first = next(iter(blocks))
         active = torch.ones(len(first), dtype=torch.bool, device=first.device)
     gramian = _sum(blocks, active, None)
-    squares = gramian.diagonal()
-    ordinary = (squares > _TINY) & squares.isfinite()
-    if bool((ordinary | ~active.to(squares.device)).all()):
+    if in_range(gramian.diagonal(), active):
         return gramian
     scale = _row_scale(blocks, active)
     return _sum(blocks, active, scale) * scale[:, None] * scale
+
+
+def in_range(squares: Tensor, active: Tensor) -> bool:
+    """Whether the squared norms ``[T]`` of all ``active`` tasks are such that products in float32 are exact."""
+    ordinary = (squares > _TINY) & squares.isfinite()
+    return bool((ordinary | ~active.to(squares.device)).all())
 
 
 def _sum(blocks: Iterable[Tensor], active: Tensor, scale: Tensor | None) -> Tensor:
