@@ -42,9 +42,9 @@ class Learned:
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
-def pruned(inner: Callable[..., MergingMethod], **fixed: Any) -> Callable[..., LayerPruning]:
+def pruned(inner: Callable[..., MergingMethod]) -> Callable[..., LayerPruning]:
     """Return a method that drops layers before another merges, made of that one's scale and its own options."""
-    return lambda scale, **options: LayerPruning(inner(scale=scale, **fixed), **options)
+    return lambda scale, **options: LayerPruning(inner(scale=scale), **options)
 
 
 FIXED: dict[str, Callable[[], MergingMethod]] = {
@@ -72,7 +72,7 @@ SCALED = {
     "WUDI (exact)": Scaled(merging.WUDI, 1.0, fixed={"solver": "exact"}),
     "DOGE": Scaled(merging.DOGE, 1.0),
     "task arithmetic, layers pruned": Scaled(pruned(merging.TaskArithmetic), 0.3, "keep", (0.25, 0.75)),
-    "TIES, layers pruned": Scaled(pruned(merging.TIES, density=0.5), 1.0, "keep", (0.25, 0.75)),
+    "TIES, layers pruned": Scaled(pruned(merging.TIES), 1.0, "keep", (0.25, 0.75)),
 }
 PER_TASK: dict[str, Callable[[int], MergingMethod]] = {
     "EMR": merging.EMR,
