@@ -14,7 +14,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MERGING = Path(__file__).parent / "src" / "accord" / "merging"
-SOURCES = [MERGING / name for name in ("kernels.h", "kernels.c", "stretches.c")]
+SOURCES = [MERGING / name for name in ("kernels.h", "kernels.c", "stretches.c", "brought.c")]
 LIBRARY = MERGING / "kernels.shared"
 # Sums are in the order of the source and products are rounded (-ffp-contract), as without the library; comparisons
 # with NaN may forget that they raise a flag nobody reads, which lets the compiler choose vector instructions.

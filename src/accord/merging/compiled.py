@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.h", "kernels.c", "stretches.c"))
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.h", "kernels.c", "stretches.c", "brought.c"))
 # A name that no import system takes for one of Python's own modules.
 LIBRARY = Path(__file__).with_name("kernels.shared")
 MOST = 64  # task vectors that compiled loops elect from
@@ -23,6 +23,7 @@ LANES = 16  # sums that products are added to in turn
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 Tallied = tuple[int, int, int, Floats]
 _pointer, _size, _float = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float
 _word = ctypes.c_uint64
@@ -46,7 +47,7 @@ class Delta(ctypes.Structure):
 
 
 class Kernels:
-    """The functions of ``kernels.c`` and ``stretches.c`` on tensors and arrays; other threads run meanwhile.
+    """The functions of the C files on tensors and arrays; other threads run meanwhile.
 
     Tensors and arrays are contiguous and in main memory; their lengths are the caller's to see to.
     """
@@ -79,7 +80,10 @@ class Kernels:
         self._agree = _function(
             library.accord_agree, _pointer, _pointer, _size, _size, _size, ctypes.c_int, _float, _float, _pointer
         )
-        self._mix.restype = self._agree.restype = ctypes.c_bool
+        self._brought = _function(
+            library.accord_brought, _pointer, _pointer, _size, _size, _pointer, _pointer, _pointer
+        )
+        self._mix.restype = self._agree.restype = self._brought.restype = ctypes.c_bool
 
     def delta(self, model: int, base: Tensor, out: Tensor) -> None:
         """Write bfloat16 numbers at the address ``model`` minus ``base [n]`` to ``out [n]``, float32.
@@ -152,6 +156,19 @@ class Kernels:
         """
         each = (Delta * len(deltas))(*deltas)
         return self._agree(each, base, len(deltas), out.numel(), place, how, draw, scale, out.data_ptr())
+
+    def brought(
+        self, models: Sequence[int], merged: int, base: int, length: int, sums: Doubles, sizes: Doubles, places: Counts
+    ) -> bool:
+        """Look at bfloat16 numbers at the addresses ``models`` and at those that they were ``merged`` into.
+
+        Changes are measured from those at ``base``, or from the models' mean where it is 0. See ``accord_brought`` for
+        what is added to ``sums [pairs + 1, LANES]``, of the changes and then the merged one, ``sizes [2 n + 1]`` and
+        ``places [2]``. Return whether all is finite; what was added is of no use if not.
+        """
+        each = (_pointer * (len(models) + 1))(*models, merged)
+        arrays = (sums.ctypes.data, sizes.ctypes.data, places.ctypes.data)
+        return self._brought(each, base, len(models), length, *arrays)
 
 
 @cache

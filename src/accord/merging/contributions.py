@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from accord.merging.block import BLOCK, Block, Buffers
+from accord.merging.block import BLOCK, STRETCH, Block, Buffers
+from accord.merging.compiled import AT_ONCE, LANES, address, kernels
 from accord.merging.entry import Entry
 from accord.merging.finite import fits
 from accord.merging.lazy import LazyTensor
@@ -167,26 +168,79 @@ def _step(entry: Entry) -> int:
 
 @torch.inference_mode()  # calls on short blocks cost half as much
 def _look(entry: Entry, models: tuple[str, ...], merged: Tensor) -> Contribution:
-    count = len(entry.models)
-    gramian, onto, size, against = np.zeros((count, count)), np.zeros(count), np.zeros(count), np.zeros(count)
-    base = change = cancelled = 0.0
-    shared = opposed = 0
-    for origin, deltas, result in _changes(entry, merged):
-        wide, last = deltas.double(), result.double()
-        base += float(torch.dot(origin, origin))
-        change += float(last @ last)
-        gramian += (wide @ wide.T).numpy()
-        onto += (wide @ last).numpy()
+    found = _Found(len(entry.models))
+    # What is worked out by rows has no address, and is cut by rows alone.
+    length = entry.elements if any(isinstance(each, LazyTensor) for each in (entry.base, *entry.models)) else STRETCH
+    for start in range(0, entry.elements, length):
+        end = min(start + length, entry.elements)
+        if not found.at_once(entry, merged, start, end):
+            for origin, deltas, result in _changes(entry, merged, start, end):
+                found.add(origin, deltas, result)
+    return Contribution(
+        models=models,
+        elements=entry.elements,
+        base=found.base,
+        gramian=found.gramian,
+        merged=found.merged,
+        onto=found.onto,
+        shared=int(found.places[0]),
+        opposed=int(found.places[1]),
+        size=found.size,
+        cancelled=found.cancelled,
+        against=found.against,
+    )
+
+
+class _Found:
+    """The sums of a :class:`Contribution` so far."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.gramian, self.onto = np.zeros((count, count)), np.zeros(count)
+        self.size, self.against = np.zeros(count), np.zeros(count)
+        self.base = self.merged = self.cancelled = 0.0
+        self.places = np.zeros(2, np.int64)
+
+    def at_once(self, entry: Entry, merged: Tensor, start: int, end: int) -> bool:
+        """Add a stretch in one call; return ``False``, having done nothing, where its blocks must be added."""
+        block = Block(
+            entry.name, start, end - start, entry.base, entry.models, entry.arithmetic, Buffers(), entry.shape
+        )
+        loops, places, result = kernels(), block.addresses(), address(merged, start)
+        if loops is None or not places or not result or self.count >= AT_ONCE:
+            return False
+        rows = self.count + 1
+        sums = np.zeros((rows * (rows + 1) // 2 + 1, LANES))
+        sizes, met = np.zeros(2 * self.count + 1), np.zeros(2, np.int64)
+        if not loops.brought(places[1:], result, places[0], block.length, sums, sizes, met):
+            return False
+        whole = np.zeros((rows, rows))
+        whole[np.tril_indices(rows)] = sums[:-1].sum(1)
+        self.gramian += np.tril(whole[:-1, :-1]) + np.tril(whole[:-1, :-1], -1).T
+        self.onto += whole[-1, :-1]
+        self.merged += float(whole[-1, -1])
+        self.base += float(sums[-1].sum())
+        self.size += sizes[: self.count]
+        self.against += sizes[self.count : -1]
+        self.cancelled += float(sizes[-1])
+        self.places += met
+        return True
+
+    def add(self, origin: Tensor, deltas: Tensor, result: Tensor) -> None:
+        """Add what :func:`_changes` yields."""
+        wide, last, first = deltas.double(), result.double(), origin.double()
+        self.base += float(first @ first)
+        self.merged += float(last @ last)
+        self.gramian += (wide @ wide.T).numpy()
+        self.onto += (wide @ last).numpy()
         sizes = deltas.abs()
         # Within a block sums are in what is computed in: to convert all of it costs more than everything else.
         summed = sizes.sum(dim=1)
-        size += summed.double().numpy()
-        cancelled += float(_added(sizes).sub_(_added(deltas).abs_()).sum())
-        several, clashing = _met(deltas)
-        shared, opposed = shared + several, opposed + clashing
+        self.size += summed.double().numpy()
+        self.cancelled += float(_added(sizes).sub_(_added(deltas).abs_()).sum())
+        self.places += _met(deltas)
         along = torch.mul(deltas, result.sign(), out=sizes).clamp_(min=0.0)
-        against += summed.sub_(along.sum(dim=1)).double().numpy()
-    return Contribution(models, entry.elements, base, gramian, change, onto, shared, opposed, size, cancelled, against)
+        self.against += summed.sub_(along.sum(dim=1)).double().numpy()
 
 
 def _met(deltas: Tensor) -> tuple[int, int]:
@@ -210,11 +264,11 @@ def _added(rows: Tensor) -> Tensor:
     return total
 
 
-def _changes(entry: Entry, merged: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _changes(entry: Entry, merged: Tensor, first: int, end: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield the origin ``[length]``, the changes ``[n, length]`` and the merged change, block by block, all finite."""
     buffers, step = Buffers(), _step(entry)
-    for start in range(0, entry.elements, step):
-        length = min(step, entry.elements - start)
+    for start in range(first, end, step):
+        length = min(step, end - start)
         block = Block(entry.name, start, length, entry.base, entry.models, entry.arithmetic, buffers, entry.shape)
         if entry.base is not None:
             origin, deltas = block.base(), block.deltas().whole

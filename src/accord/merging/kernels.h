@@ -16,6 +16,7 @@
 #define MOST 64    /* rows that can be elected from */
 #define AT_ONCE 16 /* models of a stretch */
 #define LANES 16   /* sums that products are added to in turn */
+#define PIECE 512  /* numbers that are gone through at a time: some rows of them stay in a core's first cache */
 #define LINED __attribute__((aligned(64)))
 
 typedef float Floats __attribute__((vector_size(4 * WIDTH)));
@@ -95,6 +96,47 @@ static inline uint64_t mixed(uint64_t z) {
         for (; i + WIDTH <= (n); i += WIDTH) step(i, (size_t)WIDTH);   \
         if (i < (n)) step(i, (n) - i);                                 \
     } while (0)
+
+static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Add a b to ab[LANES], and where these are given a a to aa and b b to bb: the product of number i to sum i % LANES,
+   one after the other. Products of floats are exact in double. */
+static inline __attribute__((always_inline)) void products(const float *restrict a, const float *restrict b, size_t n,
+                                                           double *restrict aa, double *restrict ab,
+                                                           double *restrict bb) {
+    LINED double sums[3][LANES];
+    if (aa) memcpy(sums[0], aa, sizeof sums[0]);
+    memcpy(sums[1], ab, sizeof sums[1]);
+    if (bb) memcpy(sums[2], bb, sizeof sums[2]);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) {
+            const double x = a[i + j], y = b[i + j];
+            if (aa) sums[0][j] = fma(x, x, sums[0][j]);
+            sums[1][j] = fma(x, y, sums[1][j]);
+            if (bb) sums[2][j] = fma(y, y, sums[2][j]);
+        }
+    if (aa) memcpy(aa, sums[0], sizeof sums[0]);
+    memcpy(ab, sums[1], sizeof sums[1]);
+    if (bb) memcpy(bb, sums[2], sizeof sums[2]);
+    for (; i < n; i++) {
+        const double x = a[i], y = b[i];
+        if (aa) aa[i % LANES] = fma(x, x, aa[i % LANES]);
+        ab[i % LANES] = fma(x, y, ab[i % LANES]);
+        if (bb) bb[i % LANES] = fma(y, y, bb[i % LANES]);
+    }
+}
+
+/* Add the products of every two of count rows to sums[pairs][LANES]: 0 0, 1 0, 1 1, 2 0, ... */
+static inline void multiply(float (*rows)[PIECE], size_t count, size_t n, double *restrict sums) {
+    for (size_t m = 0; m < count; m++) {
+        double *to = sums + m * (m + 1) / 2 * LANES; /* m 0, before which lies m - 1 m - 1 */
+        const int odd = m % 2;
+        if (odd) products(rows[m - 1], rows[m], n, to - LANES, to + (m - 1) * LANES, to + m * LANES);
+        else if (m + 1 == count) products(rows[m], rows[m], n, NULL, to + m * LANES, NULL);
+        for (size_t l = 0; l + odd < m; l++) products(rows[m], rows[l], n, NULL, to + l * LANES, NULL);
+    }
+}
 
 void accord_delta(const uint16_t *restrict x, const float *restrict base, float *restrict out, size_t n);
 void accord_weigh(const uint16_t *restrict x, float weight, int more, float *restrict out, size_t n);

@@ -6,8 +6,6 @@
 
 #include "kernels.h"
 
-#define PIECE 512
-
 /* Rounds numbers to bfloat16, ties to even; returns the larger of worst and their largest magnitude, as bits. */
 static inline uint32_t finish(const float *restrict from, uint16_t *restrict out, size_t n, uint32_t worst) {
     for (size_t i = 0; i < n; i++) {
@@ -23,8 +21,6 @@ static inline uint32_t finish(const float *restrict from, uint16_t *restrict out
 /* The least magnitude that becomes infinite when it is rounded. */
 static const uint32_t INFINITE = 0x7f7f8000;
 
-static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
 /* out = sum of weights[count] x[count], each product added with one rounding; returns whether all of it is finite. */
 int accord_mix(const uint16_t *const *x, const float *weights, size_t count, size_t n, uint16_t *restrict out) {
     LINED float sum[PIECE] = {0};
@@ -35,34 +31,6 @@ int accord_mix(const uint16_t *const *x, const float *weights, size_t count, siz
         worst = finish(sum, out + i, k, worst);
     }
     return worst < INFINITE;
-}
-
-/* Add a b to ab[LANES], and where these are given a a to aa and b b to bb: the product of number i to sum i % LANES,
-   one after the other. Products of floats are exact in double. */
-static inline __attribute__((always_inline)) void products(const float *restrict a, const float *restrict b, size_t n,
-                                                           double *restrict aa, double *restrict ab,
-                                                           double *restrict bb) {
-    LINED double sums[3][LANES];
-    if (aa) memcpy(sums[0], aa, sizeof sums[0]);
-    memcpy(sums[1], ab, sizeof sums[1]);
-    if (bb) memcpy(sums[2], bb, sizeof sums[2]);
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++) {
-            const double x = a[i + j], y = b[i + j];
-            if (aa) sums[0][j] = fma(x, x, sums[0][j]);
-            sums[1][j] = fma(x, y, sums[1][j]);
-            if (bb) sums[2][j] = fma(y, y, sums[2][j]);
-        }
-    if (aa) memcpy(aa, sums[0], sizeof sums[0]);
-    memcpy(ab, sums[1], sizeof sums[1]);
-    if (bb) memcpy(bb, sums[2], sizeof sums[2]);
-    for (; i < n; i++) {
-        const double x = a[i], y = b[i];
-        if (aa) aa[i % LANES] = fma(x, x, aa[i % LANES]);
-        ab[i % LANES] = fma(x, y, ab[i % LANES]);
-        if (bb) bb[i % LANES] = fma(y, y, bb[i % LANES]);
-    }
 }
 
 /* Add the products of every two of count vectors to sums[pairs][LANES] (0 0, 1 0, 1 1, 2 0, ...): of given[count]; or
@@ -78,13 +46,7 @@ void accord_gramian(const uint16_t *const *x, const float *const *given, const u
             else if (base) accord_delta(x[m] + i, from, rows[m], k);
             else accord_weigh(x[m] + i, 1.0f, 0, rows[m], k);
         }
-        for (size_t m = 0; m < count; m++) {
-            double *to = sums + m * (m + 1) / 2 * LANES; /* m 0, before which lies m - 1 m - 1 */
-            const int odd = m % 2;
-            if (odd) products(rows[m - 1], rows[m], k, to - LANES, to + (m - 1) * LANES, to + m * LANES);
-            else if (m + 1 == count) products(rows[m], rows[m], k, NULL, to + m * LANES, NULL);
-            for (size_t l = 0; l + odd < m; l++) products(rows[m], rows[l], k, NULL, to + l * LANES, NULL);
-        }
+        multiply(rows, count, k, sums);
     }
 }
 
