@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 import accord
 from accord.aggregation import UPGrad
+from accord.engines import _convolutions
 
 LAYERS = {
     "plain": (nn.Conv2d(4, 6, 3, padding=1), (9, 9)),
-    "few places": (nn.Conv2d(4, 6, 3, stride=2), (7, 7)),
+    "few places": (nn.Conv2d(4, 6, (3, 2), stride=2, padding=(1, 0)), (7, 7)),
     "in groups": (nn.Conv2d(4, 6, (3, 2), stride=(2, 1), groups=2, bias=False), (9, 8)),
     "transposed": (nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), (5, 5)),
     "a line": (nn.Conv1d(4, 6, 5, dilation=2), (20,)),
@@ -27,6 +28,7 @@ OWNERS = {
     "many in turn": [*range(6), *range(6)],
     "many mixed": [5, 0, 3, 1, 2, 4, 0, 5, 4, 3, 1, 2],
     "many single": [4, 0, 5, 3, 2, 1],
+    "many uneven": [5, 0, 3, 1, 2, 4, 0, 5, 4, 3, 1, 1],
 }
 
 
@@ -40,9 +42,13 @@ def losses(layer: nn.Module, x: Tensor, owner: Tensor, ill: int = -1) -> list[Te
     ]
 
 
+@pytest.mark.parametrize("cached", [_convolutions._CACHED, 1], ids=["at once", "task by task"])
 @pytest.mark.parametrize("order", OWNERS)
 @pytest.mark.parametrize("kind", LAYERS)
-def test_a_convolution_is_that_of_one_backward_per_task(kind: str, order: str) -> None:
+def test_a_convolution_is_that_of_one_backward_per_task(
+    kind: str, order: str, cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_convolutions, "_CACHED", cached)
     layer, places = LAYERS[kind]
     owner = torch.tensor(OWNERS[order])
     x = torch.randn(len(owner), 4, *places, generator=torch.Generator().manual_seed(0))

@@ -119,7 +119,12 @@ def test_a_layer_whose_inputs_are_not_finite_is_reported_like_by_any_engine():
 
 
 WIDE = {
-    "linear": (lambda: nn.Sequential(nn.Linear(48, 256), nn.Tanh(), nn.Linear(256, 256), nn.Tanh()), (64, 48)),
+    "linear": (
+        lambda: nn.Sequential(
+            *(nn.Linear(48, 192), nn.Tanh(), nn.Linear(192, 384), nn.Tanh(), nn.Linear(384, 256), nn.Tanh())
+        ),
+        (64, 48),
+    ),
     "convolution": (
         lambda: nn.Sequential(nn.Conv2d(4, 32, 3), nn.Tanh(), nn.Conv2d(32, 48, 3, stride=2), nn.Tanh(), nn.Flatten()),
         (8, 4, 19, 19),
