@@ -126,7 +126,7 @@ def test_of_equally_distinct_layers_those_that_moved_further_stay():
     mine = state([5.0, 6.0], [5.0, 7.0], [5.0, 5.5])  # where the other model went the other way, or nowhere
     other = state([5.0, 3.0], [5.0, 5.0], [5.0, 5.0])
     for models in ([mine], [mine, other]):
-        kept = LayerPruning(keep=0.4).pruned(base, models)[0]
+        kept = LayerPruning(keep=0.4, score="distinct").pruned(base, models)[0]
         same(kept, base | {"net.1.w": mine["net.1.w"]})
 
 
@@ -229,7 +229,7 @@ def test_layers_in_which_others_moved_alike_but_in_another_order_are_equal():
         mine, *others = torch.rand(5, 3, generator=generator, dtype=torch.float64)
         base = dict.fromkeys(["net.0.w", "net.1.w"], torch.ones(3, dtype=torch.float64))
         moved = [{"net.0.w": 1 + one, "net.1.w": 1 + two} for one, two in zip(others, others[::-1], strict=True)]
-        kept = LayerPruning(keep=0.5).pruned(base, [dict.fromkeys(base, 1 + mine), *moved])[0]
+        kept = LayerPruning(keep=0.5, score="distinct").pruned(base, [dict.fromkeys(base, 1 + mine), *moved])[0]
         same(kept, {"net.0.w": 1 + mine, "net.1.w": base["net.1.w"]})
 
 
@@ -260,7 +260,7 @@ def test_integers_masks_and_tensors_a_model_lacks_stay_out_of_it():
 
 def test_one_model_and_models_that_are_the_base():
     base, (model,) = made(5, 1)
-    same(LayerPruning(SLERP(1.0), 0.01)(base, [model]), oracle(base, [model], 0.01, "relative", "block")[0])
+    same(LayerPruning(SLERP(1.0), 0.01, "distinct")(base, [model]), oracle(base, [model], 0.01, "relative", "block")[0])
     for score in ("relative", "distinct"):
         same(LayerPruning(TIES(0.5), 0.5, score)(base, [dict(base), dict(base)]), base)
 
