@@ -28,7 +28,7 @@ from accord.merging.engine import Engine
 from accord.merging.entry import Rules
 from accord.merging.finite import fits
 from accord.merging.in_memory import Tensors
-from accord.merging.masks import draw_masks
+from accord.merging.masks import draw_mask
 
 TYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 SHAPES = [(), (0,), (1,), (0, 3), (3, 0), (5,), (7, 9), (2, 3, 4), (65,), (8, 16)]
@@ -157,9 +157,9 @@ def test_what_is_dropped_and_elected_is_what_a_dense_computation_finds(made, den
         origin = base[name].double().numpy().reshape(-1)
         deltas = [model[name].double().numpy().reshape(-1) - origin for model in models]
         for index, density in enumerate(densities):
-            keep = np.empty((1, len(origin)), np.uint8)
-            draw_masks(3, name, [index], 0, density, keep)
-            deltas[index] = np.where(keep[0] == 1, deltas[index] / density, 0.0)
+            keep = np.empty(len(origin), np.uint8)
+            draw_mask(3, name, index, 0, density, keep)
+            deltas[index] = np.where(keep == 1, deltas[index] / density, 0.0)
         sign = np.sign(sum(deltas)) if len(origin) else origin
         count = sum(delta * sign > 0 for delta in deltas)
         merged_delta = sum(np.where(delta * sign > 0, delta, 0.0) for delta in deltas) / np.maximum(count, 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -24,9 +23,7 @@ GAMMA = 0x9E3779B97F4A7C15
 MIXING = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 
-def draw_masks(
-    seed: int, name: str, streams: Sequence[int], start: int, density: float, out: npt.NDArray[np.uint8]
-) -> None:
+def draw_mask(seed: int, name: str, stream: int, start: int, density: float, out: npt.NDArray[np.uint8]) -> None:
     """Draw which of the elements from ``start`` on are kept, each with probability ``density``: 1, else 0.
 
     Element ``e`` of a tensor has its own place in a stream of :func:`splitmix`, whose key is a hash of the seed, the
@@ -37,12 +34,12 @@ def draw_masks(
     Args:
         seed: of the merge.
         name: of the tensor.
-        streams: ``[n]``, one for each model.
+        stream: one for each model.
         start: of the elements in the flattened tensor.
         density: probability of being kept, at most 1.
-        out: ``[n, length]``.
+        out: ``[length]``.
     """
-    count, length = out.shape
+    length = len(out)
     if density == 1.0 or not length:
         out.fill(1)
         return
@@ -51,37 +48,30 @@ def draw_masks(
     each, limit, rest, below = _limits(density)
     kind = np.dtype(f"<u{each}")
     words = 1 + RUN * kind.itemsize // 8  # of a run: one for its limit, then all draws
-    bits = (
-        splitmix(_keys(seed, name, tuple(streams)), first * words, runs * words)
-        .astype("<u8", copy=False)
-        .reshape(count, runs, words)
-    )
-    limits = (bits[:, :, :1] < np.uint64(rest)) + kind.type(limit)
-    compare = np.less if below else np.greater_equal
-    if before or length % RUN:
-        out[:] = compare(bits[:, :, 1:].view(kind), limits).reshape(count, -1)[:, before : before + length]
-    else:
-        compare(bits[:, :, 1:].view(kind), limits, out=out.view(bool).reshape(count, runs, RUN))
+    bits = splitmix(_key(seed, name, stream), first * words, runs * words).astype("<u8", copy=False)
+    bits = bits.reshape(runs, words)
+    limits = (bits[:, :1] < np.uint64(rest)) + kind.type(limit)
+    kept = (np.less if below else np.greater_equal)(bits[:, 1:].view(kind), limits)
+    out[:] = kept.reshape(-1)[before : before + length]
 
 
 def drop(seed: int, name: str, stream: int, start: int, density: float, row: Tensor) -> None:
-    """Multiply ``row [length]``, elements of a task vector from ``start`` on, by the mask :func:`draw_masks` draws."""
+    """Multiply ``row [length]``, elements of a task vector from ``start`` on, by the mask :func:`draw_mask` draws."""
     if density == 1.0 or not len(row):
         return
     loops = kernels()
     if loops is None or row.dtype != torch.float32 or sys.byteorder != "little":
-        mask = np.empty((1, len(row)), np.uint8)
-        draw_masks(seed, name, [stream], start, density, mask)
-        row.mul_(torch.from_numpy(mask[0]).to(row.dtype))
+        mask = np.empty(len(row), np.uint8)
+        draw_mask(seed, name, stream, start, density, mask)
+        row.mul_(torch.from_numpy(mask).to(row.dtype))
         return
-    key = int(_keys(seed, name, (stream,))[0])
-    loops.drop(row, key, *divmod(start, RUN), *_limits(density))
+    loops.drop(row, _key(seed, name, stream), *divmod(start, RUN), *_limits(density))
 
 
 def draws(delta: Delta, seed: int, name: str, stream: int, density: float) -> Delta:
-    """Set what ``delta`` is dropped by to the mask that :func:`draw_masks` draws."""
+    """Set what ``delta`` is dropped by to the mask that :func:`draw_mask` draws."""
     if density != 1.0:
-        delta.key = int(_keys(seed, name, (stream,))[0])
+        delta.key = _key(seed, name, stream)
         delta.bytes, delta.limit, delta.rest, delta.keep_below = _limits(density)
     return delta
 
@@ -96,8 +86,8 @@ def _limits(density: float) -> tuple[int, int, int, bool]:
     return each, int(limit), int(rest * 2.0**64), rare == density
 
 
-def splitmix(keys: Words, first: int, count: int) -> Words:
-    """Return 64-bit random words ``[n, count]``: those with places from ``first`` on in the streams of ``keys [n]``.
+def splitmix(key: int, first: int, count: int) -> Words:
+    """Return 64-bit random words ``[count]``: those with places from ``first`` on in the stream of ``key``.
 
     A word is a mixture of its place, so that any of them can be had at once, by a handful of vector operations that
     leave other threads running. All streams are stretches of one sequence of period 2^64, and keys are hashes: that any
@@ -105,8 +95,7 @@ def splitmix(keys: Words, first: int, count: int) -> Words:
 
     Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014 (SplitMix64).
     """
-    offsets = keys + np.uint64((first + 1) * GAMMA % 2**64)
-    found = _steps(count) + offsets[:, None]
+    found = _steps(count) + np.uint64((key + (first + 1) * GAMMA) % 2**64)
     spare = np.empty_like(found)
     for shift, factor in MIXING:
         np.right_shift(found, np.uint64(shift), out=spare)
@@ -122,6 +111,5 @@ def _steps(count: int) -> Words:
 
 
 @lru_cache(maxsize=64)
-def _keys(seed: int, name: str, streams: tuple[int, ...]) -> Words:
-    hashes = (hashlib.sha256(f"{seed}\0{stream}\0{name}".encode()).digest() for stream in streams)
-    return np.array([int.from_bytes(each[:8], "little") for each in hashes], np.uint64)
+def _key(seed: int, name: str, stream: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{stream}\0{name}".encode()).digest()[:8], "little")
