@@ -198,5 +198,7 @@ def test_evaluation_counts_row_weights_times_draws():
     predictions = np.array([0.1, 0.9, 0.2, 0.9])  # right, right, wrong, unknown
     assert objectives.encoders[0].evaluate(predictions, target)["accuracy"] == pytest.approx(3 / 8)
     draws = np.array([[2.0, 0.0, 1.0, 3.0]])
+    alone = objectives.encoders[0].scorer("accuracy", predictions, target)(draws)
+    assert alone.tolist() == objectives.encoders[0].scorers(predictions, target)["accuracy"](draws).tolist()
     values = objectives.encoders[0].scorers(predictions, target)["accuracy"](draws)
     assert values[0] == pytest.approx(2 / 7)

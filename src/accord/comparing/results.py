@@ -183,7 +183,7 @@ def _scorers(ledger: Ledger, entry: Entry, prepared: Prepared, t: int) -> list[S
     place = t if entry.entrant.task is None else 0
     encoder, target = of.objectives.encoders[place], prepared.targets[t].take(prepared.parts["test"])
     name = encoder.task.primary
-    return [encoder.scorers(ledger.predictions(record)[place], target)[name] for record in entry.tests]
+    return [encoder.scorer(name, ledger.predictions(record)[place], target) for record in entry.tests]
 
 
 def _gains(

@@ -147,7 +147,7 @@ def _resampled(
 
     def scorer(job: Job, t: int) -> Scorer:
         encoder = prepared.objectives.encoders[t]
-        return encoder.scorers(predictions[job][place(job, t)], targets[t])[judged[t].metric]
+        return encoder.scorer(judged[t].metric, predictions[job][place(job, t)], targets[t])
 
     models = [(c.key, t) for c in those for t in tasks]
     scorers = [[scorer(c.job(s, t), t) for s in range(study.group.seeds)] for c in those for t in tasks]

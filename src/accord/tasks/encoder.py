@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
@@ -110,6 +110,13 @@ class TargetEncoder(ABC):
             predictions: ``[N, ...]`` as :meth:`predict` gives them.
             target: the encoded labels of the same N rows; unobserved rows are left out, row weights are applied.
         """
+        return self._made(self.task.metrics, predictions, target)
+
+    def scorer(self, metric: str, predictions: NDArray[Any], target: Target) -> Scorer:
+        """Return one of :meth:`scorers`, without the work for the others."""
+        return self._made((metric,), predictions, target)[metric]
+
+    def _made(self, names: Sequence[str], predictions: NDArray[Any], target: Target) -> dict[str, Scorer]:
         truth = self.truth(target.values).astype(np.float64)
         observed = target.observed.cpu().numpy()
         if truth.ndim > 1:
@@ -118,9 +125,7 @@ class TargetEncoder(ABC):
         base = None if target.weights is None else target.weights.cpu().numpy().astype(np.float64)[observed]
         metrics = self.metrics()
         chosen = np.asarray(predictions, np.float64)[observed]
-        return {
-            name: _on_rows(metrics[name].scorer(chosen, truth[observed]), observed, base) for name in self.task.metrics
-        }
+        return {name: _on_rows(metrics[name].scorer(chosen, truth[observed]), observed, base) for name in names}
 
     def evaluate(self, predictions: NDArray[Any], target: Target) -> dict[str, float]:
         """Return metric name -> value over the observed rows; NaN where undefined (one class only, no rows)."""

@@ -141,8 +141,8 @@ def _contest(prepared: Prepared, members: Members, targets: Sequence[Target], t:
     return Contest(
         joint.task.name,
         joint.metrics()[name],
-        [joint.scorers(m.predictions[t], targets[t])[name] for m in members.joint],
-        [single.scorers(row[t].predictions[0], targets[t])[name] for row in members.single],
+        [joint.scorer(name, m.predictions[t], targets[t]) for m in members.joint],
+        [single.scorer(name, row[t].predictions[0], targets[t]) for row in members.single],
     )
 
 
