@@ -172,6 +172,7 @@ def test_a_merge_that_was_killed_goes_on(inside: Call, tmp_path: Path) -> None:
     [
         (("absent.yaml",), "there is no recipe at absent.yaml"),
         (("ties.yaml", "--memory", "lots"), "--memory 'lots' is no size"),
+        (("ties.yaml", "--memory", "9" * 400), "9' is no size"),
         (("ties.yaml", "--memory", "1MB"), "MB of memory besides the page cache"),
         (("ties.yaml", "--treads", "2"), "--threads"),
     ],

@@ -172,3 +172,21 @@ def test_numbers_that_are_none_are_seen_where_they_are(method, number):
     with pytest.warns(NonFiniteMergeWarning, match="1 merged numbers of w"):
         merged = method(None if method.base == "unused" else base, models)["w"]
     assert torch.isfinite(merged).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("~nobody-of-this-name/model", "there is no checkpoint ~nobody-of-this-name/model"),
+        ("x" * 300, "could not look at x+: File name too long"),
+        (f"alpha+{'y' * 300}", "could not look at .*: File name too long"),
+    ],
+)
+def test_paths_that_no_system_has_are_named(model, message):
+    with pytest.raises(DataError, match=message):
+        plan(LINEAR.replace("beta", model))
+
+
+def test_a_result_goes_where_a_folder_can_be():
+    with pytest.raises(ConfigurationError, match=r"x+ cannot be the folder of the result: File name too long"):
+        begin_job(LINEAR, "x" * 300)

@@ -224,5 +224,8 @@ def test_a_command_may_measure(recipe, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "front/front.html\n"
     found = open_front("front")
     assert [point.live.losses["x"] for point in found.points] == [0.0, -4.0]
+    for command, message in [("", "name the one that measures"), ("measure 'it", "No closing quotation")]:
+        assert main(["merge", "recipe.yaml", "none", "--front", command]) == 2
+        assert message in capsys.readouterr().err and not (tmp_path / "none").exists()
     assert main(["merge", "recipe.yaml", "other", "--front", "false"]) == 3
     assert "failed with exit code 1" in capsys.readouterr().err

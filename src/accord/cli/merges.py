@@ -109,7 +109,7 @@ def sweep(recipe: Path, out: Path, command: str, *, dry_run: bool, as_json: bool
     from accord.steering import merge_front
     from accord.steering.merged import Sweep
 
-    words = shlex.split(command)
+    words = _words(command)
     facts = _swept(Sweep.read(recipe, out, **options), words)
     if dry_run:
         print_json(facts) if as_json else print(_text(facts))
@@ -121,6 +121,21 @@ def sweep(recipe: Path, out: Path, command: str, *, dry_run: bool, as_json: bool
     _say(str(found))
     page = write_front(out)
     print_json({"out": str(out), "page": str(page), "points": found.results["points"]}) if as_json else print(page)
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a command that measures.
+
+    Raises:
+        ConfigurationError: it has none, or a quotation without an end.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigurationError(f"--front {command!r} is no command: {error}") from error
+    if not words:
+        raise ConfigurationError(f"--front {command!r} is no command: name the one that measures a merge")
+    return words
 
 
 def _swept(planned: Sweep, words: list[str]) -> dict[str, Any]:

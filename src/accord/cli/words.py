@@ -43,7 +43,7 @@ def parse_size(word: str, option: str) -> int:
     """
     units = {"": 10**6, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 1 << 20, "GIB": 1 << 30}
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", word.strip())
-    if found is None or found[2].upper() not in units or not float(found[1]):
+    if found is None or found[2].upper() not in units or not 0 < float(found[1]) < float("inf"):
         raise ConfigurationError(f"{option} {word!r} is no size; write 600MB or 2GB")
     return int(float(found[1]) * units[found[2].upper()])
 

@@ -116,4 +116,6 @@ def _config(folder: Path | None) -> Mapping[str, Any]:
         content = json.loads((folder / "config.json").read_text("utf-8"))
     except ValueError as error:
         raise DataError(f"{folder / 'config.json'} is no JSON: {error}") from error
+    except OSError as error:
+        raise DataError(f"could not read {folder / 'config.json'}: {error.strerror or error}") from error
     return content if isinstance(content, dict) else {}

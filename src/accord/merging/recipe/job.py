@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.errors import RunError
+from accord.errors import ConfigurationError, RunError
 from accord.merging import manifest
 from accord.merging.memory import MEGABYTE
 from accord.merging.progress import Progress
@@ -110,9 +110,13 @@ def begin_job(
         shard_bytes: size of the result's files.
 
     Raises:
-        ConfigurationError: it is no recipe.
+        ConfigurationError: it is no recipe, or the folder is none that the system could make.
     """
     recipes = tuple(with_seed(recipe, seed) for recipe in read_recipes(source))
+    try:
+        Path(out).exists()
+    except OSError as error:
+        raise ConfigurationError(f"{out} cannot be the folder of the result: {error.strerror or error}") from error
     return Job(recipes, Path(out), _folder(source), threads, memory, shard_bytes)
 
 

@@ -53,7 +53,7 @@ def parse_reference(value: Any, where: str) -> Reference:
         return Reference(model.path, adapter.path, revision, adapter.revision)
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{where}: {value!r} names no model; give a path, or path+adapter")
-    path, _, adapter = value.partition("+") if not Path(value).expanduser().exists() else (value, "", "")
+    path, _, adapter = value.partition("+") if not _exists(_expanded(value)) else (value, "", "")
     model_path, revision = _split(path)
     adapter_path, adapter_revision = _split(adapter)
     return Reference(model_path, adapter_path or None, revision, adapter_revision)
@@ -65,9 +65,9 @@ def locate(path: str, revision: str | None, folder: Path) -> Path:
     Raises:
         DataError: nowhere; nothing is downloaded.
     """
-    given = Path(path).expanduser()
+    given = _expanded(path)
     for candidate in (given, folder / given):
-        if candidate.exists():
+        if _exists(candidate):
             return candidate
     if HUB_NAME.fullmatch(path):
         if (cached := _cached(path, revision)) is not None:
@@ -78,6 +78,20 @@ def locate(path: str, revision: str | None, folder: Path) -> Path:
             f"repository, fetch it first: hf download {path}{option}"
         )
     raise DataError(f"there is no checkpoint {path}, neither here nor beside the recipe")
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # nobody has that home: then it is a file of that name, or nothing
+        return Path(path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise DataError(f"could not look at {path}: {error.strerror or error}") from error
 
 
 def _cached(name: str, revision: str | None) -> Path | None:
@@ -92,7 +106,7 @@ def _cached(name: str, revision: str | None) -> Path | None:
 
 def _split(path: str) -> tuple[str, str | None]:
     revision = ""
-    if "@" in path and not Path(path).expanduser().exists():
+    if "@" in path and not _exists(_expanded(path)):
         path, _, revision = path.rpartition("@")
     # ./base/ is the same model as base
     return str(PurePosixPath(path.strip())) if path.strip() else "", revision.strip() or None
