@@ -53,6 +53,7 @@ def plan(text, out="never"):
             "'weight' stands twice",
         ),
         (f"{LINEAR}merge_method: ties\n", "'merge_method' stands twice"),
+        (f"{MODELS}merge_method: null\n", "the recipe has no merge_method"),
         (
             LINEAR.replace("weight: 3", "weight: .nan"),
             r"weight, a parameter of models\[1\], is a finite number; got nan",

@@ -85,7 +85,7 @@ def _recipe(document: Any) -> Recipe:
             "this is a recipe for a mixture of experts (mergekit-moe), which is no merge of weights"
         )
     content = _mapping(document, "a recipe", TOP)
-    if "merge_method" not in content:
+    if content.get("merge_method") is None:
         raise ConfigurationError("the recipe has no merge_method, such as linear, slerp or ties")
     content, parameters = _one_form(content)
     base = content.get("base_model")
