@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from benchmarks.zoo.__main__ import KINDS, trained
-from benchmarks.zoo.judge import Judge, State, mean
-from benchmarks.zoo.methods import SCALES
+from benchmarks.zoo.judge import Judge, mean
 from benchmarks.zoo.paired import interval
 
 from accord.merging import TIES, LayerPruning, MergingMethod, TaskArithmetic
@@ -47,15 +46,9 @@ def judged(kind: str, seed: int, work: Path) -> Iterator[tuple[str, float, float
         )
         yield "base", mean(inside.scores(inside.base)), mean(outside.scores(inside.base))
         for name, make in methods().items():
-            state = _best(inside, make)
+            line = inside.line(make)
+            state = line(inside.best_scale(line))
             yield name, mean(inside.scores(state)), mean(outside.scores(state))
-
-
-def _best(judge: Judge, make: Make) -> State:
-    """Return the merge at the scale, with which it changes in a line, that is best on validation rows."""
-    low, high = (make(scale)(judge.base, judge.experts) for scale in (0.5, 1.0))
-    line = {s: {name: low[name] + 2 * (s - 0.5) * (high[name] - low[name]) for name in low} for s in SCALES}
-    return max(line.values(), key=lambda state: mean(judge.scores(state, "validation")))
 
 
 def main() -> None:

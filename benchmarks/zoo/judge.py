@@ -16,6 +16,7 @@ from benchmarks.zoo.train import Zoo, accuracy, trunk_of
 from torch import Tensor, nn
 
 from accord import merging
+from accord.merging import LayerPruning, MergingMethod
 
 State = Mapping[str, Tensor]
 Scores = dict[str, float]
@@ -115,9 +116,16 @@ class Judge:
         }  # fmt: skip
 
     def _line(self, method: Scaled, **options: float) -> Callable[[float], State]:
+        return self.line(lambda scale: method.make(scale=scale, **method.fixed, **options))
+
+    def line(self, make: Callable[[float], MergingMethod | LayerPruning]) -> Callable[[float], State]:
         """Return scale to merged weights, which all of these methods change in a straight line: two merges suffice."""
-        low, high = (method.make(scale=s, **method.fixed, **options)(self.base, self.experts) for s in (0.5, 1.0))
+        low, high = (make(scale)(self.base, self.experts) for scale in (0.5, 1.0))
         return lambda scale: {name: low[name] + 2 * (scale - 0.5) * (high[name] - low[name]) for name in low}
+
+    def best_scale(self, line: Callable[[float], State]) -> float:
+        """Return the scale that is best on validation rows."""
+        return max(SCALES, key=lambda scale: mean(self.scores(line(scale), "validation")))
 
     def _per_task(self, name: str) -> Record:
         states = [PER_TASK[name](place)(self.base, self.experts) for place in range(len(self.tasks))]
@@ -154,8 +162,7 @@ class Judge:
     @cached_property
     def _scale(self) -> float:
         """The scale that suits task arithmetic."""
-        line = self._line(SCALED[REFERENCE])
-        return max(SCALES, key=lambda scale: mean(self.scores(line(scale), "validation")))
+        return self.best_scale(self._line(SCALED[REFERENCE]))
 
     def _learned(self, name: str, learned: Learned) -> Record:
         """Learn with the defaults, and faster from a scale that suits the zoo; keep the better on validation rows."""

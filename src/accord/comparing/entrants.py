@@ -73,15 +73,9 @@ class Entrant:
         rng = np.random.default_rng([spec.seed, zlib.crc32(self.name.encode()), number])
         if number == 0:
             needed = {sort: self._needed(spec, compare, sort) for sort in self.methods}
-            first = {
-                sort: {o: r.draw(rng, len(spec.tasks)) for o, r in found.items()} for sort, found in needed.items()
-            }
-            return Trial(rate, {sort: drawn for sort, drawn in first.items() if drawn})
+            return Trial(rate, _drawn({sort: space for sort, space in needed.items() if space}, rng, len(spec.tasks)))
         place = (0.5 + number * GOLDEN) % 1.0
-        drawn = {
-            sort: {option: found.draw(rng, len(spec.tasks)) for option, found in compare.space(method).items()}
-            for sort, method in self.methods.items()
-        }
+        drawn = _drawn({sort: compare.space(method) for sort, method in self.methods.items()}, rng, len(spec.tasks))
         return Trial(float(f"{rate * compare.rate_factor ** (2 * place - 1):.3g}"), drawn)
 
     def spec(self, spec: Spec, trial: Trial, seed: int) -> Spec:
@@ -105,6 +99,13 @@ class Entrant:
         method, (_, given) = self.methods[sort], self._given(spec, sort)
         lacking = set(required(find(method, *ROOMS))) - set(given)
         return {option: found for option, found in compare.space(method).items() if option in lacking}
+
+
+def _drawn(
+    spaces: Mapping[str, Mapping[str, Range]], rng: np.random.Generator, tasks: int
+) -> dict[str, dict[str, Any]]:
+    """Return a value for each option that is searched, by sort."""
+    return {sort: {option: found.draw(rng, tasks) for option, found in space.items()} for sort, space in spaces.items()}
 
 
 def _used(spec: Spec, sort: str) -> tuple[str | None, Mapping[str, Any]]:

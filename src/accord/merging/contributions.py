@@ -15,6 +15,7 @@ from accord.merging.block import BLOCK, STRETCH, Block, Buffers
 from accord.merging.compiled import AT_ONCE, LANES, address, kernels
 from accord.merging.entry import Entry
 from accord.merging.finite import fits
+from accord.merging.gramians import of_pairs, pairs
 from accord.merging.lazy import LazyTensor
 from accord.merging.progress import COMPARING, Progress, Tally, bytes_read
 
@@ -210,13 +211,12 @@ class _Found:
         if loops is None or not places or not result or self.count >= AT_ONCE:
             return False
         rows = self.count + 1
-        sums = np.zeros((rows * (rows + 1) // 2 + 1, LANES))
+        sums = np.zeros((len(pairs(rows)) + 1, LANES))
         sizes, met = np.zeros(2 * self.count + 1), np.zeros(2, np.int64)
         if not loops.brought(places[1:], result, places[0], block.length, sums, sizes, met):
             return False
-        whole = np.zeros((rows, rows))
-        whole[np.tril_indices(rows)] = sums[:-1].sum(1)
-        self.gramian += np.tril(whole[:-1, :-1]) + np.tril(whole[:-1, :-1], -1).T
+        whole = of_pairs(sums[:-1], rows)
+        self.gramian += whole[:-1, :-1]
         self.onto += whole[-1, :-1]
         self.merged += float(whole[-1, -1])
         self.base += float(sums[-1].sum())

@@ -53,7 +53,7 @@ class GramianSurvey(Survey):
 class _Products(Part, LooksAtOnce):
     def __init__(self, size: int, vectors: Vectors) -> None:
         self.sums = np.zeros((size * (size + 1) // 2, LANES))
-        self.pairs = [(i, j) for i in range(size) for j in range(i + 1)]
+        self.pairs = pairs(size)
         self.size = size
         self.vectors = vectors
 
@@ -75,12 +75,7 @@ class _Products(Part, LooksAtOnce):
 
     def gramian(self) -> Array:
         """Return what was found ``[size, size]``."""
-        found = np.zeros((self.size, self.size))
-        with np.errstate(invalid="ignore"):  # infinities of both signs
-            sums = self.sums.sum(1)
-        for (i, j), total in zip(self.pairs, sums, strict=True):
-            found[i, j] = found[j, i] = total
-        return found
+        return of_pairs(self.sums, self.size)
 
     def _rows(self, block: Block) -> Sequence[Tensor]:
         if self.vectors == "deltas":
@@ -90,6 +85,21 @@ class _Products(Part, LooksAtOnce):
             return [base if fits(base, base.dtype) else base.nan_to_num(0.0, 0.0, 0.0), *rows]
         models = [block.model(index, f"row {index}") for index in range(block.count)]
         return [block.base(), *models] if self.vectors == "all" else models
+
+
+def pairs(size: int) -> list[tuple[int, int]]:
+    """Return the pairs of ``size`` vectors in the order of compiled loops: 0 0, 1 0, 1 1, 2 0, ..."""
+    return [(i, j) for i in range(size) for j in range(i + 1)]
+
+
+def of_pairs(sums: Array, size: int) -> Array:
+    """Return inner products ``[size, size]`` from what was added up in lanes for each of :func:`pairs`."""
+    found = np.zeros((size, size))
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        totals = sums.sum(1)
+    for (i, j), total in zip(pairs(size), totals, strict=True):
+        found[i, j] = found[j, i] = total
+    return found
 
 
 def _add_products(first: Tensor, second: Tensor, sums: Array) -> None:
