@@ -92,7 +92,8 @@ def test_checkpointed_models_are_scaled(use_reentrant):
     features = checkpoint(trunk, x, use_reentrant=use_reentrant)
     accord.backward(heads.losses(features), trunk.parameters(), balancers.Unit(), scaler=scaler())
     for found, expected in zip([*gradients(trunk), *gradients(heads)], wanted, strict=True):
-        torch.testing.assert_close(found, 1024 * expected)
+        # Sums are taken in another order, and numbers that nearly cancel are off by more of themselves.
+        torch.testing.assert_close(found, 1024 * expected, rtol=1e-5, atol=1e-5 * float(1024 * expected.abs().max()))
 
 
 @pytest.mark.parametrize("engine", EXACT)

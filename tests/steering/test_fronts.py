@@ -92,7 +92,8 @@ def rival(rows: int) -> dict[str, np.ndarray]:
     return {"x0": x[:, 0], "x1": x[:, 1], "first": 3 * x[:, 0], "second": x[:, 1] - x[:, 0]}
 
 
-@pytest.mark.parametrize("method", ["cosmos", "pa_lo_ra", "linear"])
+# Not COSMOS: without blocks the preference, one more input, only shifts what it joins, and which way is luck.
+@pytest.mark.parametrize("method", ["pa_lo_ra", "linear"])
 def test_steering_moves_what_cannot_be_had_together(method: str, tmp_path: Path) -> None:
     # Two numbers, normalised, are one: between features and heads that cannot hold both.
     narrow = {
