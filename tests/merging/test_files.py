@@ -16,7 +16,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from accord.errors import ConfigurationError, DataError, RunError
-from accord.merging import DARE, SLERP, TIES, Linear, TaskArithmetic, merge_recipe, open_checkpoint, plan_merge, verify
+from accord.merging import (
+    DARE,
+    SLERP,
+    TIES,
+    Linear,
+    TaskArithmetic,
+    merge_recipe,
+    open_adapter,
+    open_checkpoint,
+    plan_merge,
+    verify,
+)
 from accord.merging.writing import ShardWriter
 
 
@@ -269,6 +280,10 @@ def test_no_checkpoint_there(tmp_path):
         open_checkpoint("someone/some-model")
     with pytest.raises(DataError, match="0 checkpoint files"):
         open_checkpoint(tmp_path)
+    for path in ("~nobody-of-that-name/x", "x" * 5000):
+        for opened in (open_checkpoint, open_adapter):
+            with pytest.raises(DataError, match=path[:200]):
+                opened(path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux limits on file sizes")
@@ -279,7 +294,7 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(zoo):
     job = plan(root, TaskArithmetic())
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        with pytest.raises(RunError, match=r"could not write .*model\.safetensors"):
+        with pytest.raises(RunError, match=r"could not write .*model\.safetensors.*run the same again\.$"):
             job.run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -291,7 +306,7 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(zoo):
 def test_an_output_that_cannot_be_written(zoo):
     root, _ = zoo
     (root / "file").write_text("")
-    with pytest.raises(RunError, match="could not write"):
+    with pytest.raises(RunError, match=r"could not write .*, then run the same again\.$"):
         plan(root, TaskArithmetic(), out="file/out").run()
 
 

@@ -330,30 +330,53 @@ def test_files_memory_and_the_command_give_the_same_bits(root, capsys):
     assert json.loads((again / "accord-merge.json").read_text())["tensors"] == record["tensors"]
 
 
-def test_a_pruned_merge_that_was_killed_goes_on_to_the_same_bits(root, monkeypatch):
+@pytest.mark.parametrize(("finished", "ranked"), [(0, True), (2, False), ("all", False)])
+def test_a_pruned_merge_that_was_killed_goes_on_to_the_same_bits(root, tmp_path, monkeypatch, finished, ranked):
     from accord.merging import merge_files
 
-    models = [root / name for name in ("alpha", "beta")]
-    whole = plan_merge(LayerPruning(TIES(0.3)), root / "base", models, root / "whole", shard_bytes=1000).run()
-    plan = plan_merge(LayerPruning(TIES(0.3)), root / "base", models, root / "killed", shard_bytes=1000)
+    def planned(out):
+        models = [root / name for name in ("alpha", "beta")]
+        return plan_merge(LayerPruning(TIES(0.3)), root / "base", models, tmp_path / out, shard_bytes=1000)
+
+    whole, plan = planned("whole").run(), planned("killed")
     written = []
 
     class Killed(merge_files.ShardWriter):
         def __enter__(self):
-            if len(written) == 2:
+            if len(written) == finished:
                 raise KeyboardInterrupt
             written.append(self)
             return super().__enter__()
 
+    def killed(*_):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(merge_files, "ShardWriter", Killed)
+        patch.setattr(merge_files, "write_beside", killed)
+        if ranked:  # it is killed while it looks
+            patch.setattr(LayerPruning, "rank", killed)
         plan.run()
     phases = []
     plan.run(lambda done, whole, phase: phases.append(phase))
-    assert phases[0] == "ranking layers"
-    same(dict(open_checkpoint(whole)), dict(open_checkpoint(root / "killed")))
-    base, *opened = (open_checkpoint(path) for path in (root / "base", *models))
+    assert ("ranking layers" in phases) is ranked
+    same(dict(open_checkpoint(whole)), dict(open_checkpoint(tmp_path / "killed")))
+    records = [json.loads((tmp_path / out / "accord-merge.json").read_text()) for out in ("whole", "killed")]
+    assert records[0] == records[1] and len(records[0]["kept_layers"]) == 2
+    base, *opened = (open_checkpoint(root / name) for name in ("base", "alpha", "beta"))
     same(LayerPruning(TIES(0.3))(base, opened), dict(open_checkpoint(whole)))
+
+
+def test_a_pruned_merge_is_mended_without_another_look(root, tmp_path):
+    models = [root / name for name in ("alpha", "beta")]
+    plan = plan_merge(LayerPruning(TIES(0.3)), root / "base", models, tmp_path / "out", shard_bytes=1000)
+    first = min(plan.run().glob("*.safetensors"))
+    before, record = first.read_bytes(), (tmp_path / "out" / "accord-merge.json").read_text()
+    first.unlink()
+    phases = []
+    plan.mend(lambda done, whole, phase: phases.append(phase))
+    assert first.read_bytes() == before and "ranking layers" not in phases
+    assert (tmp_path / "out" / "accord-merge.json").read_text() == record
 
 
 @pytest.mark.parametrize(
@@ -382,5 +405,9 @@ def test_slices_and_adapters_are_not_pruned(root):
     with pytest.raises(ConfigurationError, match="ranks the layers of whole models"):
         read_recipes(slices)
     adapters = f"models: [{root / 'lora'}]\nbase_model: base\nmerge_method: task_arithmetic\nlayer_pruning: {{}}\n"
-    with pytest.raises(ConfigurationError, match="an adapter has no layer_pruning"):
+    with pytest.raises(ConfigurationError, match="adapters alone do not hold: write each model as BASE\\+ADAPTER"):
         merge_recipe(adapters, root / "mistake")
+    way_out = adapters.replace(str(root / "lora"), f"{root / 'base'}+{root / 'lora'}")
+    merge_recipe(
+        way_out.replace("base_model: base", f"base_model: {root / 'base'}\nparameters: {{weight: 1}}"), root / "w"
+    )

@@ -44,7 +44,7 @@ def merge_in_memory(
     engine = _engine()
     entries = _aligned(method, base, models, rules)
     if pruning is not None:
-        entries = pruning.prune(entries, engine).entries
+        entries = pruning.prune(entries, pruning.rank(entries, engine))
     sink = Tensors(entries, entries[0].models[0].device if entries else torch.device("cpu"))
     engine.merge([entry for entry in entries if not entry.tied], sink, engine.survey(entries))
     return {entry.name: sink.held[entry.tied or entry.name] for entry in entries}
@@ -55,7 +55,8 @@ def prune_in_memory(
     pruning: LayerPruning, base: Weights | None, models: Sequence[Weights], rules: Rules | None
 ) -> list[dict[str, Tensor]]:
     """Prune and merge nothing; see :meth:`LayerPruning.pruned`."""
-    entries = pruning.prune(_aligned(pruning.merge, base, models, rules), _engine()).entries
+    whole = _aligned(pruning.merge, base, models, rules)
+    entries = pruning.prune(whole, pruning.rank(whole, _engine()))
     return [{entry.name: entry.models[place].reshape(entry.shape) for entry in entries} for place in range(len(models))]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accord.errors import ConfigurationError, suggest
@@ -28,18 +28,8 @@ GROUPS = ("block", "module")
 RANKING = "ranking layers"
 
 
-@dataclass(frozen=True)
-class Pruned:
-    """What is left to merge.
-
-    Attributes:
-        entries: the same tensors; of a model that lost a layer, these are the base's.
-        kept: of each model, the layers that it changed and keeps, by number and name; nothing
-            where nobody looked.
-    """
-
-    entries: tuple[Entry, ...]
-    kept: tuple[tuple[str, ...], ...] = ()
+# Of each model, the layers that it changed and keeps, by number and name; empty where nobody looked.
+Kept = Sequence[Sequence[str]]
 
 
 class LayerPruning:
@@ -169,8 +159,8 @@ class LayerPruning:
         # By name, which is the same order wherever the tensors come from.
         return [replace(entry, method=plain) for entry in sorted(merged, key=lambda entry: in_order(entry.name))]
 
-    def prune(self, entries: Sequence[Entry], engine: Engine, progress: Progress | None = None) -> Pruned:
-        """Rank the layers of every model and give the lowest back to the base.
+    def rank(self, entries: Sequence[Entry], engine: Engine, progress: Progress | None = None) -> Kept:
+        """Look at the layers of every model and return those that it keeps.
 
         Args:
             entries: all tensors, with the same models in the same order.
@@ -183,7 +173,7 @@ class LayerPruning:
         self.check(entries)
         looked = self.looked_at(entries)
         if not looked:
-            return Pruned(tuple(entries))
+            return []
         layers: dict[str, list[Entry]] = {}
         for entry in looked:
             layers.setdefault(unit(entry.name, self.layers), []).append(entry)
@@ -196,16 +186,18 @@ class LayerPruning:
         scores = [scores_of(self.score, found, place) for place in range(models)]
         keep = per_model(self.keep, models, 1.0, "keep")
         dropped = [lowest(each, share) for each, share in zip(scores, keep, strict=True)]
-        return Pruned(
-            tuple(self._without(entry, dropped) for entry in entries),
-            tuple(
-                tuple(layer for layer in each if layer not in gone) for each, gone in zip(scores, dropped, strict=True)
-            ),
-        )
+        return [[layer for layer in each if layer not in gone] for each, gone in zip(scores, dropped, strict=True)]
 
-    def _without(self, entry: Entry, dropped: Sequence[Collection[str]]) -> Entry:
+    def prune(self, entries: Sequence[Entry], kept: Kept) -> tuple[Entry, ...]:
+        """Return the same tensors, of which each model has the base's in all layers but those that :meth:`rank` kept.
+
+        What a model did not change is the base's already, up to the sign of a zero.
+        """
+        return tuple(self._without(entry, kept) for entry in entries) if kept else tuple(entries)
+
+    def _without(self, entry: Entry, kept: Kept) -> Entry:
         layer, base = unit(entry.tied or entry.name, self.layers), entry.base
-        if base is None or entry.copy is not None or not any(layer in gone for gone in dropped):
+        if base is None or entry.copy is not None:
             return entry
-        models = zip(entry.models, dropped, strict=True)
-        return replace(entry, models=tuple(base if layer in gone else model for model, gone in models))
+        models = zip(entry.models, kept, strict=True)
+        return replace(entry, models=tuple(model if layer in own else base for model, own in models))

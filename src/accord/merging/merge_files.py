@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from accord.merging.engine import Engine
 from accord.merging.entry import Entry, Rules
 from accord.merging.guarding import Stamps, alone, check_unchanged, stamps
 from accord.merging.in_memory import warn_not_finite
-from accord.merging.layer_pruning import LayerPruning, Pruned
+from accord.merging.layer_pruning import LayerPruning
 from accord.merging.memory import MEGABYTE, threads_within
 from accord.merging.merging_method import MergingMethod
 from accord.merging.open_checkpoint import open_checkpoint
@@ -26,6 +27,8 @@ from accord.merging.progress import WRITING, Progress, Tally, bytes_read
 from accord.merging.shards import INDEX, Shard, index_text, lay_out
 from accord.merging.writing import ShardWriter, explained
 
+# Where records have the layers that each model keeps.
+KEPT = "kept_layers"
 Source = str | Path | Mapping[str, Tensor]
 Beside = Callable[[Path, Sequence[Shard]], Mapping[str, bytes]]
 
@@ -108,28 +111,33 @@ class MergePlan:
             # The record stays until it is written anew: a run of this that fails leaves what it found.
             told = record["tensors"]
             done = {each.file: {entry.name: told.get(entry.name, "") for entry in each.entries} for each in self.shards}
-            manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done})
+            known = {KEPT: record[KEPT]} if KEPT in record else {}
+            manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done, **known})
             self._run(progress)
         return self.out
 
     def _run(self, progress: Progress | None) -> None:
         check_unchanged(self.stamps)
-        done = self._begin()
+        begun = self._begin()
+        done = begun["tensors"]
         try:
-            kept = self._merge(done, progress)
-        except AccordError:
+            self._merge(begun, progress)
+            self._finish(begun)
+        except AccordError as error:
             if not done:  # nothing is lost, and the folder is free for a recipe that has been mended
                 (self.out / manifest.JOURNAL).unlink(missing_ok=True)
+            elif isinstance(error, RunError):  # it could not write
+                kept = f"{len(done)} of {len(self.shards)} files of weights are finished and kept"
+                raise RunError(f"{error} {kept}: it goes on from there.") from error
             raise
-        self._finish(done, kept)
 
-    def _merge(self, done: dict[str, dict[str, str]], progress: Progress | None) -> Sequence[Sequence[str]]:
-        """Merge what is not done; return the layers that each model kept, where layers were pruned."""
-        engine = Engine(self.threads, warn_not_finite)
+    def _merge(self, begun: dict[str, Any], progress: Progress | None) -> None:
+        """Merge what is not done, and keep the record of what is."""
+        engine, done = Engine(self.threads, warn_not_finite), begun["tensors"]
         left = [shard for shard in self.shards if shard.file not in done]
-        pruned = Pruned(self.entries) if self.pruning is None else self.pruning.prune(self.entries, engine, progress)
-        entries = {entry.name: entry for entry in pruned.entries}
-        found = engine.survey(pruned.entries, progress) if left else {}
+        pruned = self._pruned(begun, engine, progress)
+        entries = {entry.name: entry for entry in pruned}
+        found = engine.survey(pruned, progress) if left else {}
         tally = Tally(progress)
         tally.begin(WRITING, self.bytes_out, self.bytes_out - sum(shard.bytes for shard in left))
         for shard in left:
@@ -137,22 +145,33 @@ class MergePlan:
                 engine.merge([entries[entry.name] for entry in shard.entries], writer, found)
                 check_unchanged(self.stamps)
             done[shard.file] = writer.checksums()
-            manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": done})
-        return pruned.kept
+            manifest.write(self.out / manifest.JOURNAL, begun)
 
-    def _begin(self) -> dict[str, dict[str, str]]:
-        """Return the checksums of the shards that are there already."""
+    def _pruned(self, begun: dict[str, Any], engine: Engine, progress: Progress | None) -> Sequence[Entry]:
+        """Return what is left to merge; layers are ranked once, whatever becomes of the run that did it."""
+        if self.pruning is None:
+            return self.entries
+        if KEPT not in begun:
+            begun[KEPT] = self.pruning.rank(self.entries, engine, progress)
+            manifest.write(self.out / manifest.JOURNAL, begun)
+        return self.pruning.prune(self.entries, begun[KEPT])
+
+    def _begin(self) -> dict[str, Any]:
+        """Return the record of what is there already: ``tensors``, the checksums by shard, and layers by model."""
         if (reason := self.obstacle()) is not None:
             raise RunError(reason)
         record = manifest.read(self.out / manifest.JOURNAL)
         if record is None:
-            manifest.write(self.out / manifest.JOURNAL, {"fingerprint": self.fingerprint, "tensors": {}})
-            return {}
+            begun: dict[str, Any] = {"fingerprint": self.fingerprint, "tensors": {}}
+            manifest.write(self.out / manifest.JOURNAL, begun)
+            return begun
         sizes = {shard.file: shard.size for shard in self.shards}
         found = {name: told for name, told in record["tensors"].items() if _size(self.out / name) == sizes.get(name)}
-        return {name: told for name, told in found.items() if manifest.whole(self.out / name, told)}
+        return record | {
+            "tensors": {name: told for name, told in found.items() if manifest.whole(self.out / name, told)}
+        }
 
-    def _finish(self, done: Mapping[str, Mapping[str, str]], kept: Sequence[Sequence[str]]) -> None:
+    def _finish(self, begun: Mapping[str, Any]) -> None:
         contents = dict(self.beside(self.out, self.shards))
         if len(self.shards) > 1:
             contents[INDEX] = index_text(self.shards).encode()
@@ -161,6 +180,7 @@ class MergePlan:
                 name: told for name, told in contents.items() if name not in THEIRS or not (self.out / name).exists()
             }
         files = write_beside(self.out, contents)
+        done, kept = begun["tensors"], begun.get(KEPT)
         tensors = {name: value for shard in self.shards for name, value in sorted(done[shard.file].items())}
         record = {
             "method": self.title,
@@ -168,7 +188,7 @@ class MergePlan:
             "fingerprint": self.fingerprint,
             "files": files,
             "tensors": tensors,
-            **({"kept_layers": [list(layers) for layers in kept]} if kept else {}),
+            **({KEPT: kept} if kept else {}),
         }
         manifest.write(self.out / manifest.MANIFEST, record)
         (self.out / manifest.JOURNAL).unlink()

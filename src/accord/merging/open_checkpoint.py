@@ -26,9 +26,25 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
             checkpoint file.
 
     Raises:
-        DataError: there is no checkpoint, a file is damaged or holds code, or the index does not fit its shards.
+        DataError: there is no checkpoint, a file is damaged, unreadable or holds code, or the index does not fit its
+            shards.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
+    try:
+        return _open(path)
+    except OSError as error:
+        raise DataError(f"could not read {path}: {error.strerror or error}") from error
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with ``~`` and ``~user`` as their homes; of somebody without one, as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # then it is a file of that name, or nothing
+        return Path(path)
+
+
+def _open(path: Path) -> Checkpoint:
     if path.is_dir():
         return _open_folder(path)
     if path.name.endswith(".index.json"):

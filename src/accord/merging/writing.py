@@ -30,8 +30,8 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(
-            f"could not write {path}: {error.strerror or error}. Shards that were finished are kept; free some space "
-            "or see to the permissions, then run the same merge again, and it goes on from there."
+            f"could not write {path}: {error.strerror or error}. Free some space or see to the permissions, then run "
+            "the same again."
         ) from error
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from accord.errors import DataError
 from accord.merging.adapters.factors import Factors
 from accord.merging.checkpoint import Checkpoint
-from accord.merging.open_checkpoint import open_checkpoint
+from accord.merging.open_checkpoint import expanded, open_checkpoint
 
 ADAPTER_CONFIG = "adapter_config.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -59,7 +59,7 @@ def open_adapter(path: str | Path) -> Adapter:
     Raises:
         DataError: it is no LoRA adapter, damaged, or of a kind whose change of the base is not ``B A``.
     """
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     config = _config(folder)
     file = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if file is None:
@@ -86,7 +86,7 @@ def _config(folder: Path) -> dict[str, Any]:
     path = folder / ADAPTER_CONFIG
     try:
         config = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{folder} is no adapter: it holds no {ADAPTER_CONFIG}") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}") from error

@@ -123,13 +123,14 @@ def plan_adapters(recipe: Recipe, inputs: Inputs, out: str | Path, memory: int) 
     sources = recipe.slices[0].sources
     if recipe.sliced or not all(inputs.is_adapter(source.model) for source in sources):
         return None
-    for name, value in (
-        ("tokenizer", recipe.tokenizer),
-        ("chat_template", recipe.chat_template),
-        ("layer_pruning", recipe.pruning),
-    ):
+    for name, value in (("tokenizer", recipe.tokenizer), ("chat_template", recipe.chat_template)):
         if value is not None:
             raise ConfigurationError(f"an adapter has no {name}: leave it out, or merge base+adapter")
+    if recipe.pruning is not None:
+        raise ConfigurationError(
+            "layer_pruning ranks layers by the base's weights, which adapters alone do not hold: write each model as "
+            "BASE+ADAPTER, which makes a whole model of them, or leave layer_pruning out"
+        )
     method, notes = _method(recipe, sources)
     text = recipe_text(resolved(recipe, inputs, find_dialect(recipe.method)))
     if Path(out).is_file():

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from accord.errors import ConfigurationError, DataError
+from accord.merging.open_checkpoint import expanded
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -53,7 +54,7 @@ def parse_reference(value: Any, where: str) -> Reference:
         return Reference(model.path, adapter.path, revision, adapter.revision)
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{where}: {value!r} names no model; give a path, or path+adapter")
-    path, _, adapter = value.partition("+") if not _exists(_expanded(value)) else (value, "", "")
+    path, _, adapter = value.partition("+") if not _exists(expanded(value)) else (value, "", "")
     model_path, revision = _split(path)
     adapter_path, adapter_revision = _split(adapter)
     return Reference(model_path, adapter_path or None, revision, adapter_revision)
@@ -65,7 +66,7 @@ def locate(path: str, revision: str | None, folder: Path) -> Path:
     Raises:
         DataError: nowhere; nothing is downloaded.
     """
-    given = _expanded(path)
+    given = expanded(path)
     for candidate in (given, folder / given):
         if _exists(candidate):
             return candidate
@@ -78,13 +79,6 @@ def locate(path: str, revision: str | None, folder: Path) -> Path:
             f"repository, fetch it first: hf download {path}{option}"
         )
     raise DataError(f"there is no checkpoint {path}, neither here nor beside the recipe")
-
-
-def _expanded(path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # nobody has that home: then it is a file of that name, or nothing
-        return Path(path)
 
 
 def _exists(path: Path) -> bool:
@@ -106,7 +100,7 @@ def _cached(name: str, revision: str | None) -> Path | None:
 
 def _split(path: str) -> tuple[str, str | None]:
     revision = ""
-    if "@" in path and not _exists(_expanded(path)):
+    if "@" in path and not _exists(expanded(path)):
         path, _, revision = path.rpartition("@")
     # ./base/ is the same model as base
     return str(PurePosixPath(path.strip())) if path.strip() else "", revision.strip() or None
