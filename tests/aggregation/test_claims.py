@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+import torch
 
 from accord.aggregation import (
     CRMOGM,
@@ -94,3 +96,17 @@ def test_every_aggregator_is_here() -> None:
 def test_contract_and_claims(name: str) -> None:
     factory, claims = CASES[name]
     check_aggregator(factory, claims, examples=10)
+
+
+# Not Prospect, whose steps on some of the objectives are its direction on average only.
+@pytest.mark.parametrize(
+    "name", [name for name, (_, own) in CASES.items() if "unanimous" in own and name != "prospect"]
+)
+def test_equal_gradients_come_back_while_tasks_come_and_go(name: str) -> None:
+    for seed in range(3):
+        rng, aggregator = np.random.default_rng(seed), CASES[name][0]()
+        gradient = torch.from_numpy(rng.standard_normal(6))
+        for _ in range(12):
+            active = torch.from_numpy(rng.random(4) < 0.6)
+            found = aggregator(gradient.expand(4, -1), active=active)
+            assert torch.allclose(found, gradient * active.any(), rtol=1e-8, atol=1e-12)

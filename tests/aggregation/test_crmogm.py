@@ -45,7 +45,22 @@ def test_absent_tasks_and_their_even_shares() -> None:
     late = CRMOGM(alpha=0.5)
     late(torch.eye(2), active=tensor([True, False]))
     late(torch.diag(tensor([1.0, 2.0])))
-    assert late.average.tolist() == pytest.approx([(1 + 8 / 5) / 2, 2 / 5])
+    assert late.average.tolist() == pytest.approx([(1 + 8 / 5) / 2, (1 + 2 / 5) / 2])
+
+
+def test_those_that_are_there_divide_what_as_many_have() -> None:
+    smooth = CRMOGM(alpha=0.5)
+    smooth(torch.diag(tensor([1.0, 1.0, 2.0])))  # weights 4/9, 4/9, 1/9
+    # The first and third had 5/9 of it, 4 to 1; alone together they are to have all, and this step says half and half.
+    weights = smooth.weights(torch.eye(3), active=tensor([True, False, True]))
+    assert weights.tolist() == pytest.approx([(4 / 5 + 1 / 2) / 2, 0.0, (1 / 5 + 1 / 2) / 2])
+    assert smooth.average.tolist() == pytest.approx([3 * 5 / 9 * 0.65, 3 * 4 / 9, 3 * 5 / 9 * 0.35])
+    # One alone has all, whatever it had among others; two that had nothing have even shares, and go on having nothing.
+    assert smooth.weights(torch.eye(3), active=tensor([False, True, False])).tolist() == [0.0, 1.0, 0.0]
+    picky = CRMOGM("krum", alpha=0.5, options={"byzantine": 0})
+    picky(tensor([[1.0], [1.1], [9.0]]))
+    assert picky.weights(torch.eye(3), active=tensor([False, True, True])).tolist() == [0.0, 0.75, 0.25]
+    assert picky.average.tolist() == [3.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("inner", [lambda: GradVac(beta=0.2), lambda: PCGrad(seed=3)])

@@ -33,8 +33,9 @@ class CRMOGM(GramianAggregator):
 
     Source: Zhou et al., On the Convergence of Stochastic Multi-Objective Gradient Manipulation and Beyond, 2022, which
     smooths MGDA, PCGrad and CAGrad; it gives ``alpha`` as a schedule and no one number, and no official code is public
-    (0.9 as in a peer). Weights are remembered in units of an even share, ``1/n`` for ``n`` active tasks, so that they
-    keep their meaning while tasks come and go; a task that is seen for the first time takes ``v_k``.
+    (0.9 as in a peer). Weights are remembered in units of an even share, ``1/n`` for ``n`` active tasks. Where some are
+    absent, those that are there divide among themselves what as many have on average, in the ratios they had, and the
+    absent ones keep theirs; a task that is seen for the first time counts as an average one.
     """
 
     method: ClassVar[Method] = Method(
@@ -84,11 +85,22 @@ class CRMOGM(GramianAggregator):
         kept = torch.ones_like(self.seen) if active is None else active.to(self.seen.device)
         even = kept.sum().clamp(min=1)  # an even share is 1 / even
         share = decided.to(self.average.device) * even
-        smooth = torch.where(self.seen, self.alpha * self.average + (1 - self.alpha) * share, share)
-        self.average = torch.where(kept, smooth, self.average)
+        smooth = self._smoothed(share, kept, even)
         self.seen = self.seen | kept
         weights = torch.where(kept, smooth, 0.0) / even
         return weights.to(gramian.device, weight_dtype(gramian))
+
+    def _smoothed(self, share: Tensor, kept: Tensor, even: Tensor) -> Tensor:
+        """Return the new weights ``[T]`` of the tasks in ``kept`` in units of an even share, and remember them."""
+        known = bool(self.seen.any())
+        level = self.average[self.seen].abs().mean() if known else share[kept].abs().sum() / even
+        before = torch.where(self.seen, self.average, level) if known else share
+        # What those that are here had together, as a part of what as many have on average.
+        part = before[kept].abs().sum() / (level * even) if bool(level > 0) else torch.ones_like(level)
+        before = before / part if bool(part > 0) else torch.full_like(before, float(level))
+        smooth = self.alpha * before + (1 - self.alpha) * share
+        self.average = torch.where(kept, smooth * part, self.average)
+        return smooth
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}"
