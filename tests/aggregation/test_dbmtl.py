@@ -71,6 +71,8 @@ def test_losses_without_a_logarithm() -> None:
     assert DBMTL()(rows, losses=none).tolist() == pytest.approx([0.5, 0.5])
     everybody = tensor([True, True])
     assert DBMTL().head_weights(none, active=everybody).tolist() == pytest.approx([0.5e8, 0.125])
+    half = DBMTL()(rows[:, 1:].half(), losses=none.half())
+    assert half.tolist() == [0.5] and DBMTL().head_weights(none.half(), active=everybody).isfinite().all()
     aggregator = DBMTL()
     with pytest.raises(ConfigurationError, match=r"task 1 is -4, below 0.*logarithm=False"):
         aggregator(rows, losses=tensor([1.0, -4.0]))

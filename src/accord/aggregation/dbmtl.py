@@ -91,7 +91,8 @@ class DBMTL(JacobianAggregator, HeadWeights):
         return units.mean(dim=0) * (lengths * peaks).max()
 
     def head_weights(self, losses: Tensor, *, active: Tensor) -> Tensor:
-        weights = torch.full_like(losses, 1.0 / max(int(active.sum()), 1))
+        exact = torch.promote_types(losses.dtype, torch.float32)
+        weights = torch.full_like(losses, 1.0 / max(int(active.sum()), 1), dtype=exact)
         if self.logarithm:
             kept = active.nonzero().squeeze(1)
             weights[kept] /= self._divisors(losses[kept], kept)
@@ -106,7 +107,7 @@ class DBMTL(JacobianAggregator, HeadWeights):
                 f"DBMTL descends logarithms, and the loss of task {task} is {value:.6g}, below 0: shift it, "
                 "or pass logarithm=False for the half of the method that needs none"
             )
-        return losses.clamp(min=FLOOR)
+        return losses.to(torch.promote_types(losses.dtype, torch.float32)).clamp(min=FLOOR)  # a half knows no 1e-8
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}, sigma={self.sigma}, logarithm={self.logarithm}"
