@@ -91,6 +91,22 @@ def test_moml_descends_every_loss_behind_the_step() -> None:
     train_with(weighting, toy, 5, check)
 
 
+def test_moml_does_not_ask_a_loss_that_no_weight_moves() -> None:
+    place, other = (nn.Parameter(torch.ones(2, dtype=torch.float64)) for _ in range(2))
+
+    def train() -> list[Tensor]:
+        return [place.square().sum(), (place[0] - 3).square()]
+
+    asked, alone = MOML(lr=0.1), MOML(lr=0.1)
+    for weighting, judged in (
+        (asked, lambda: [place.sum(), other.square().sum()]),
+        (alone, lambda: [place.sum()]),
+    ):
+        weighting.update([place, other], train=train, validation=judged, step=0.1)
+    assert asked.logits[0] > 0 > asked.logits[1]  # the second task pulls up what is to go down
+    assert torch.equal(asked.logits, alone.logits)
+
+
 def test_weight_net_learns_through_the_step() -> None:
     toy, weighting = Toy(2), WeightNet(hidden=7, lr=0.05, exact=True, seed=3)
     first, offsets, outputs = (part.clone() for part in weighting.network.split(7))
@@ -129,6 +145,29 @@ def test_weight_net_takes_any_number_of_samples_and_other_clues() -> None:
         weighting(torch.ones(2))
     weighting.inform(None)
     assert weighting(torch.ones(2)).tolist() == [0.5, 0.5]
+
+
+def test_weight_net_learns_one_rule_however_many_losses_there_are() -> None:
+    toy, absent, fewer = Toy(2), WeightNet(hidden=6, lr=0.1, seed=1), WeightNet(hidden=6, lr=0.1, seed=1)
+    for _ in range(4):
+        for weighting, between in ((absent, [None]), (fewer, [])):
+            weighting.update(
+                toy.parameters,
+                train=lambda between=between: [toy.train()[0], *between, toy.train()[2]],
+                validation=toy.held_out,
+                step=STEP,
+            )
+    assert torch.allclose(absent.network, fewer.network, rtol=1e-9)
+    assert not torch.equal(absent.network, WeightNet(hidden=6, seed=1).network)
+    assert not torch.equal(WeightNet(seed=1).network, WeightNet(seed=2).network)
+
+
+def test_clues_are_part_of_the_state() -> None:
+    first, second, losses = WeightNet(hidden=6), WeightNet(hidden=6), torch.ones(3, dtype=torch.float64)
+    first.network = torch.linspace(-1, 1, 18, dtype=torch.float64)
+    first.inform(tensor([5.0, 1.0, -1.0]))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(losses), second(losses)) and first(losses)[0] != first(losses)[2]
 
 
 def test_forum_is_its_paper_by_a_generic_solver() -> None:
@@ -210,6 +249,7 @@ def test_memory_resumes_and_an_absent_task_stays_as_it_is(make: Callable[[], Loo
     for _ in range(2):
         first.update(toy.parameters, train=toy.train, validation=toy.held_out, step=STEP)
     second.load_state_dict(first.state_dict())
+    assert torch.equal(first(toy.train()), second(toy.train()))
     name = next(name for name in ("scales", "logits", "network") if hasattr(first, name))
     before = getattr(first, name).clone()
     for weighting in (first, second):
@@ -253,6 +293,42 @@ def test_losses_of_any_size_leave_finite_weights(make: Callable[[], LooksAhead],
         )
     weights = weighting(scale * toy.train())
     assert weights.isfinite().all() and weights.min() >= 0 and weights.sum() > 0
+
+
+@pytest.mark.filterwarnings("ignore::accord.errors.NonFiniteLossWarning")
+@pytest.mark.parametrize("make", METHODS)
+def test_losses_that_end_beyond_a_step_spoil_nothing(make: Callable[[], LooksAhead]) -> None:
+    """The third loss is a number only where the parameters are, as a logarithm may be at the edge of its domain."""
+    toy, weighting = Toy(6), make()
+    assert isinstance(weighting, accord.weighting.Weighting)
+    here = [parameter.detach().clone() for parameter in toy.parameters]
+
+    def edge(losses: Tensor) -> list[Tensor]:
+        moved = any(not torch.equal(now, then) for now, then in zip(toy.parameters, here, strict=True))
+        return [*losses[:2], losses[2] * (math.nan if moved else 1.0)]
+
+    before = weighting(ONES)
+    for _ in range(2):
+        weighting.update(
+            toy.parameters, train=lambda: edge(toy.train()), validation=lambda: edge(toy.held_out()), step=STEP
+        )
+    assert all(state.isfinite().all() for state in weighting.state_dict().values())
+    assert weighting(toy.train()).isfinite().all()
+    assert not torch.equal(weighting(toy.train())[:2], before[:2]), "the other two have a say still"
+
+
+def test_forum_goes_by_the_ratios_of_its_multipliers() -> None:
+    # They do not sum to 1 where a validation loss was absent, and the step is as long as it was.
+    toy, found = Toy(7), []
+    for factor in (0.5, 1.0, 3.0):
+        weighting = FORUM(phi=0.4)
+        weighting.update(toy.parameters, train=toy.train, validation=toy.held_out, step=STEP)
+        weighting.updates[:] = 1e30  # from which on multipliers stay where they are
+        weighting.multipliers[:] = factor * tensor([0.2, 0.5, 0.3])
+        weighting.update(toy.parameters, train=toy.train, validation=toy.held_out, step=STEP)
+        found.append(weighting(torch.ones(6, dtype=torch.float64)).tolist())
+    assert found[0] == pytest.approx(found[1]) and found[2] == pytest.approx(found[1])
+    assert min(found[1]) > 0, "without a multiplier of the lower level this tests nothing"
 
 
 def test_options_are_checked() -> None:

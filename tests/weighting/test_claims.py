@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import pytest
+import torch
+from torch import tensor
 
 from accord.registry import registered
 from accord.testing import check_weighting
@@ -15,6 +20,7 @@ from accord.weighting import (
     MOML,
     AutoLambda,
     CoBa,
+    DirectWeighting,
     DynamicWeightAverage,
     EvidenceWeighting,
     Fixed,
@@ -29,6 +35,7 @@ from accord.weighting import (
     SpectralRisk,
     Uncertainty,
     UncertaintyRevised,
+    Weighting,
     WeightNet,
 )
 
@@ -123,3 +130,57 @@ def test_every_weighting_is_here() -> None:
 def test_contract_and_claims(name: str) -> None:
     factory, claims = CASES[name]
     check_weighting(factory, claims, examples=12)
+
+
+# What the papers, or their authors' code where a paper is silent, use for all experiments or name as usual.
+SOURCES: dict[str, dict[str, object]] = {
+    "auto_lambda": {"lr": 1e-4, "start": 0.1, "hypergradient": "differences"},
+    "co_ba": {"warmup": 100, "history": 200, "tau": 5.0},
+    "dynamic_weight_average": {"temperature": 2.0},
+    "evidence_weighting": {"emphasis": None, "deviation": 1e-4},
+    "famo": {"lr": 0.025, "decay": 0.01, "learn_from": "training"},
+    "focal_task": {"gamma": 2.0},
+    "forum": {"phi": 0.1, "lr": 1e-3, "inner": 5},
+    "grad_norm": {"alpha": 1.5, "lr": 0.025},
+    "gradient_blend": {"offline": False},
+    "hedge": {"beta": 0.99, "floor": 0.2},
+    "mamlmtl": {"second_order": False},
+    "moml": {"lr": 1e-3},
+    "random_loss_weighting": {"distribution": "normal"},
+    "smooth_tchebycheff": {"mu": 1.0},
+    "spectral_risk": {"spectrum": "cvar", "shift": 0.0, "penalty": "chi2"},
+    "weight_net": {"hidden": 100, "lr": 1e-2, "exact": False},
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_defaults_are_those_of_the_sources(name: str) -> None:
+    parameters = inspect.signature(registered("weighting")[name]).parameters
+    assert {option: parameters[option].default for option in SOURCES[name]} == SOURCES[name]
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (lambda: FAMO(bounds=[0.5, 0.0]), FAMO),
+        (lambda: Fixed([1, 3]), Fixed),
+        (lambda: GeometricLoss([3, 1]), GeometricLoss),
+        (lambda: SmoothTchebycheff(preference=[1, 3]), SmoothTchebycheff),
+        (lambda: SmoothTchebycheff(ideal=[0.5, 0.0]), SmoothTchebycheff),
+    ],
+)
+def test_what_it_was_given_by_task_is_part_of_its_state(
+    given: Callable[[], Weighting], plain: Callable[[], Weighting]
+) -> None:
+    losses, other = tensor([1.0, 2.0]), plain()
+    other.load_state_dict(given().state_dict())
+    assert other(losses).tolist() == given()(losses).tolist() != plain()(losses).tolist()
+
+
+# Those of the others are slopes, which have the dtype of what they are slopes in.
+@pytest.mark.parametrize("name", [name for name in CASES if issubclass(registered("weighting")[name], DirectWeighting)])
+def test_weights_that_are_numbers_are_at_least_single_precision(name: str) -> None:
+    weighting, gramian = CASES[name][0](3), torch.eye(3)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        weights = weighting(torch.ones(3, dtype=dtype), gramian=gramian)
+        assert weights.dtype == torch.promote_types(dtype, torch.float32)

@@ -71,6 +71,16 @@ def test_losses_that_reach_zero_are_no_accident() -> None:
     assert weighting(tensor([0.0, 0.2])).tolist() == pytest.approx([first, 1 - first])
 
 
+def test_it_resumes_in_the_middle_of_a_window() -> None:
+    steps = torch.rand(9, 3, generator=torch.Generator().manual_seed(1)) + 0.1
+    first, second = DynamicWeightAverage(window=3), DynamicWeightAverage(window=3)
+    for losses in steps[:5]:
+        first(losses)
+    second.load_state_dict(first.state_dict())
+    for losses in steps[5:]:
+        assert torch.equal(first(losses), second(losses))
+
+
 def test_options_and_task_counts_are_checked() -> None:
     for wrong in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ConfigurationError, match="temperature"):

@@ -38,6 +38,12 @@ def test_extremes() -> None:
     assert FocalTask(0.5)(tensor([0.0, 5.0])).tolist() == [0.0, 1.0]
 
 
+def test_a_task_that_is_away_leaves_certain_ones_equal() -> None:
+    weighting = FocalTask()
+    weighting.end_epoch(validation=tensor([0.0, 0.0, 2.0]))
+    assert weighting(torch.ones(3), active=tensor([True, True, False])).tolist() == [0.5, 0.5, 0.0]
+
+
 def test_its_memory_resumes() -> None:
     first, second = FocalTask(), FocalTask()
     first.end_epoch(validation=tensor([0.1, 2.0]))
@@ -53,5 +59,7 @@ def test_what_it_cannot_work_with_is_said() -> None:
         FocalTask()(tensor([-1.0, 1.0]))
     weighting = FocalTask()
     weighting.end_epoch(validation=tensor([0.1, 2.0]))
+    with pytest.raises(ConfigurationError, match="negative log-likelihoods"):
+        weighting.end_epoch(validation=tensor([-0.1, 2.0]))
     with pytest.raises(ConfigurationError, match="set up for 2"):
         weighting(torch.ones(3))

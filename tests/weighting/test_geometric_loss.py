@@ -22,6 +22,13 @@ def test_many_small_losses_do_not_underflow() -> None:
     assert GeometricLoss().objective(torch.full((400,), 1e-30)).item() == pytest.approx(1e-30)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_loss_in_half_precision_is_its_own_mean(dtype: torch.dtype) -> None:
+    for value in (300.0, 0.004, 17.0, 1000.0):
+        losses = torch.full((3,), value, dtype=dtype)
+        assert GeometricLoss().objective(losses) == losses[0]
+
+
 def test_it_is_the_geometric_mean() -> None:
     losses = np.random.default_rng(0).uniform(0.1, 9, 6)
     assert GeometricLoss().objective(torch.from_numpy(losses)).item() == pytest.approx(np.prod(losses) ** (1 / 6))

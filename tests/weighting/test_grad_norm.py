@@ -88,6 +88,36 @@ def test_what_it_cannot_work_with_is_said() -> None:
             GradNorm(**options)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-12])
+def test_the_weights_descend_the_papers_objective(scale: float) -> None:
+    """Against autograd and PyTorch's Adam, on norms and rates that change from step to step."""
+    rng, alpha, lr = np.random.default_rng(0), 1.7, 0.03
+    weighting = GradNorm(alpha=alpha, lr=lr)
+    ours = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([ours], lr=lr)
+    initial = None
+    for _ in range(12):
+        losses, norms = torch.from_numpy(rng.uniform(0.2, 2.0, 3)), torch.from_numpy(rng.uniform(0.3, 3.0, 3))
+        initial = losses if initial is None else initial
+        found = weighting(losses, gramian=torch.diag((scale * norms) ** 2))
+        assert found.tolist() == pytest.approx((ours.detach() / 3).tolist(), rel=1e-6)
+        rates = losses / initial / (losses / initial).mean()
+        mean = (ours * norms).mean().detach()
+        adam.zero_grad()
+        ((ours * norms - mean * rates**alpha).abs().sum() / mean).backward()
+        adam.step()
+        ours.data *= 3 / ours.data.sum()
+    assert np.ptp(found.numpy()) > 0.05, "weights that hardly moved test nothing"
+
+
+def test_losses_that_are_all_zero_are_no_accident() -> None:
+    weighting, gramian = GradNorm(), gramian_of_norms(1.0, 3.0)
+    weighting(tensor([1.0, 2.0]), gramian=gramian)
+    first = [float(weighting(torch.zeros(2), gramian=gramian)[0]) for _ in range(4)]
+    # Tasks that are done lag alike, and what is left to balance are the norms.
+    assert first == sorted(set(first))
+
+
 def test_norms_are_taken_at_the_last_shared_layer_when_it_is_named() -> None:
     generator = torch.Generator().manual_seed(0)
     first, last = (torch.randn(3, 3, generator=generator, requires_grad=True) for _ in range(2))

@@ -107,6 +107,36 @@ def test_its_memory_resumes() -> None:
     assert torch.equal(first(torch.ones(2)), second(torch.ones(2)))
 
 
+def test_a_gap_that_closes_counts_as_one_that_opens() -> None:
+    # The paper's square: gains of 1/2, and gaps that grow and shrink by 1/4.
+    weighting = GradientBlend()
+    learn(weighting, [2.0, 2.0], [2.0, 3.0])
+    learn(weighting, [1.25, 1.75], [1.5, 2.5])
+    assert weighting(torch.ones(2)).tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_a_task_that_was_not_seen_is_compared_with_its_last_losses() -> None:
+    weighting = GradientBlend()
+    learn(weighting, [2.0, 2.0], [2.0, 2.0])
+    learn(weighting, [1.5, math.nan], [1.75, math.nan])
+    learn(weighting, [1.0, 1.25], [1.5, 1.5])
+    # Gains of 1/4 since the second end and of 1/2 since the first, and 1/4 overfitted by both.
+    assert weighting(torch.ones(2)).tolist() == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_its_memory_resumes_within_a_super_epoch() -> None:
+    rows = [[2.0, 2.0], [1.5, 1.9], [1.0, 1.5], [0.9, 1.0], [0.4, 0.9]]
+    first, second = GradientBlend(epochs=2), GradientBlend(epochs=2)
+    for row in rows[:4]:
+        learn(first, row, [1.1 * value + 0.2 for value in row])
+    second.load_state_dict(first.state_dict())
+    for weighting in (first, second):
+        assert weighting(torch.ones(2))[0] != 0.5
+        learn(weighting, rows[4], [1.2 * value + 0.1 for value in rows[4]])
+    assert torch.equal(first(torch.ones(2)), second(torch.ones(2)))
+    assert not torch.equal(first.start, torch.tensor([[1.0, 1.5], [1.3, 1.85]]))
+
+
 def test_what_it_cannot_work_with_is_said() -> None:
     with pytest.raises(ConfigurationError, match="epochs=0"):
         GradientBlend(epochs=0)

@@ -50,6 +50,13 @@ def test_a_head_that_is_away_keeps_its_trust() -> None:
     assert float(weighting.trust.sum()) == pytest.approx(1)
 
 
+def test_the_floor_is_a_share_of_all_heads_whoever_is_there() -> None:
+    weighting = Hedge(beta=0.5, floor=0.3)
+    weighting(tensor([0.0, 10.0, math.nan]), active=tensor([True, True, False]))
+    # 1/3 is discounted to almost nothing and held at 0.3 / 3; the two keep their 2/3 together.
+    assert weighting.trust.tolist() == pytest.approx([2 / 3 * 10 / 13, 2 / 3 * 3 / 13, 1 / 3])
+
+
 def test_losses_beyond_measure_leave_a_judgement_of_none() -> None:
     for floor in (0.0, 0.2):
         weighting = Hedge(floor=floor)

@@ -111,6 +111,24 @@ def test_absent_and_infinite_losses_move_nothing() -> None:
     assert not combined([None, None], WEIGHTS[:2], toy.parameters).any()
 
 
+@pytest.mark.filterwarnings("ignore::accord.errors.NonFiniteLossWarning")
+def test_slopes_that_are_not_finite_move_nothing_and_lead_nowhere() -> None:
+    place, seen = nn.Parameter(tensor([0.0, 1.0], dtype=torch.float64)), []
+
+    def train() -> Tensor:
+        seen.append(place.detach().clone())
+        return torch.stack([place[1] ** 2, 3 * place[1]])
+
+    def held_out() -> list[Tensor]:
+        return [place[0].sqrt() + place[1]]  # 0 at the place that is looked at, its slope infinite
+
+    alone = tensor([0.0, 0.0], dtype=torch.float64)
+    assert not rows(held_out(), [place]).any()
+    _, found = differences([place], train, held_out, fixed(alone), STEP, fixed(torch.ones(1)))
+    assert found.tolist() == [0.0, 0.0]
+    assert all(where.isfinite().all() for where in seen), "a forward behind a step of no length"
+
+
 def test_losses_come_in_any_form() -> None:
     toy = Toy()
     as_list, as_dict = list(toy.train()), dict(zip("abc", toy.train(), strict=True))

@@ -52,6 +52,23 @@ def test_any_balancer_takes_them(engine: str) -> None:
     assert toy.parameters[0].grad is not None
 
 
+@pytest.mark.parametrize(("second_order", "slope"), [(False, 1.47), (True, 0.588)])
+def test_parameters_that_a_task_does_not_reach_and_losses_without_curvature(second_order: bool, slope: float) -> None:
+    one, two = (torch.nn.Parameter(torch.tensor(value, dtype=torch.float64)) for value in (1.0, 2.0))
+
+    def losses() -> list[Tensor]:
+        return [one**3, 2 * two + 1]
+
+    found = MAMLMTL(second_order).two_step([one, two], inner=losses, outer=losses, step=0.1)
+    # A step of 0.3 leads to 0.7, cubed, with slope 3 * 0.49 there, times 1 - 0.1 * 6 through the step.
+    assert [loss.item() for loss in found if loss is not None] == pytest.approx([0.343, 4.6])
+    assert accord.jacobian(found, [one, two]).tolist() == [[pytest.approx(slope), 0.0], [0.0, pytest.approx(2.0)]]
+    (straight,) = MAMLMTL(second_order).two_step(
+        [two], inner=lambda: losses()[1:], outer=lambda: losses()[1:], step=0.1
+    )
+    assert straight is not None and straight.item() == pytest.approx(4.6)
+
+
 def test_absent_tasks_stay_absent() -> None:
     toy, balancer = Toy(), MAMLMTL()
 

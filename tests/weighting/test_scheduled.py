@@ -48,6 +48,8 @@ def test_what_it_cannot_work_with_is_said() -> None:
         ([(0, [1.0, -1.0])], "non-negative"),
         ([(0, [0.0, 0.0])], "not all 0"),
         ([(3, [1.0]), (1, [1.0])], "ascend"),
+        ([(-1, [1.0]), (1, [1.0])], "ascend"),
+        ([(2, [1.0]), (2, [2.0])], "ascend"),
         ([(0, [1.0]), (1, [1.0, 2.0])], "same tasks"),
     ):
         with pytest.raises(ConfigurationError, match=match):

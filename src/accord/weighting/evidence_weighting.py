@@ -75,11 +75,11 @@ class EvidenceWeighting(LearnedWeighting):
 
     def objective(self, losses: Tensor, *, gramian: Tensor | None = None, active: Tensor | None = None) -> Tensor:
         check_tasks(1 + len(self.sizes), losses, "EvidenceWeighting, with one likelihood and its groups,")
-        values = keep(losses, active).double()
+        values = keep(losses, active).double()  # a distance of 0 weighs nothing
         if bool((values[1:] < 0).any()):
             raise ConfigurationError(f"squared distances are not negative; got {losses[1:].tolist()}")
         terms = self.sizes * torch.log1p(values[1:] / (self.sizes * softplus(self.raw) ** 2)) / (2 * self.emphasis)
-        return (values[0] + (terms if active is None else keep(terms, active[1:])).sum()).to(losses.dtype)
+        return (values[0] + terms.sum()).to(losses.dtype)
 
     def variances(self, distances: Tensor) -> Tensor:
         """Return the best prior variances ``v`` ``[K]`` for squared distances ``[K]``."""
