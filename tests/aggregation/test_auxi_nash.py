@@ -59,6 +59,30 @@ def test_an_update_by_hand() -> None:
     assert float(balancer.powers[0]) == pytest.approx(2 * moved / (moved + 2 - first))
 
 
+def test_long_slopes_are_cut_to_length_one() -> None:
+    rows = tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+    balancer = AuxiNash(powers=[0.08, 1.92], rate=0.1)
+    # b_1 = sqrt(0.08), and the slope half of its inverse: 1.77.
+    balancer.update(rows @ rows.T)
+    assert balancer.powers.tolist() == pytest.approx([2 * 0.18 / 2.1, 2 * 1.92 / 2.1])
+
+
+def test_those_that_are_there_keep_the_power_they_have_together() -> None:
+    rows = tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+    balancer = AuxiNash(powers=[2.0, 0.4, 0.6], rate=0.1)
+    balancer.update(rows @ rows.T, active=tensor([True, False, True]))
+    assert float(balancer.powers[1]) == pytest.approx(0.4) and float(balancer.powers.sum()) == pytest.approx(3.0)
+
+
+def test_a_task_without_gradient_is_asked_nothing() -> None:
+    rows = tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 0.5]], dtype=torch.float64)
+    powers = np.array([0.5, 1.5, 1.0])
+    slope = power_gradient((rows @ rows.T).numpy(), powers)
+    others = rows[[0, 2, 3]]
+    assert slope[1] == 0.0
+    assert slope[[0, 2]] == pytest.approx(power_gradient((others @ others.T).numpy(), powers[[0, 2]]))
+
+
 def test_powers_stay_above_the_floor_and_on_scale() -> None:
     rows = tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, -1.0, 0.0]], dtype=torch.float64)
     balancer = AuxiNash(rate=0.5, floor=0.01)

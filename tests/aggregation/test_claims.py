@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -27,6 +28,7 @@ from accord.aggregation import (
     GCond,
     GradDrop,
     GradVac,
+    GramianAggregator,
     Krum,
     Mean,
     MoCo,
@@ -110,3 +112,65 @@ def test_equal_gradients_come_back_while_tasks_come_and_go(name: str) -> None:
             active = torch.from_numpy(rng.random(4) < 0.6)
             found = aggregator(gradient.expand(4, -1), active=active)
             assert torch.allclose(found, gradient * active.any(), rtol=1e-8, atol=1e-12)
+
+
+# What the papers, or their authors' code where a paper is silent, use for all experiments or name as usual.
+SOURCES: dict[str, dict[str, object]] = {
+    "aligned_mtl": {"scale": "min"},
+    "auxi_nash": {"rate": 0.005, "momentum": 0.9, "floor": 1e-4},
+    "cagrad": {"c": 0.5},
+    "crmogm": {"aggregator": "mgda", "alpha": 0.9},
+    "dbmtl": {"beta": 0.9, "sigma": 0.0, "logarithm": True},
+    "excess_mtl": {"eta": 0.01},
+    "fair_grad": {"alpha": 1.0},
+    "gcond": {
+        "smooth": True,
+        "thresholds": (-0.8, -0.5, 0.0),
+        "window": 3,
+        "stability": 0.8,
+        "memory": 0.95,
+        "power": 2.0,
+    },
+    "grad_vac": {"beta": 0.01},
+    "krum": {"selected": 1},
+    "mgda": {"normalisation": "none"},
+    "mo_co": {"beta": 0.5, "beta_decay": 0.5, "gamma": 0.1, "gamma_decay": 0.5, "rho": 0.0},
+    "mo_do": {"gamma": 0.1, "rho": 0.1},
+    "orthogonal_gradient": {"eta": 1.0},
+    "pcd": {"tau": 0.02, "beta": 0.999},
+    "pcgrad": {"orders": "random"},
+    "sdmgrad": {"lam": 0.3, "iterations": 20, "step": 1.0, "momentum": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_defaults_are_those_of_the_sources(name: str) -> None:
+    parameters = inspect.signature(registered("aggregation")[name]).parameters
+    assert {option: parameters[option].default for option in SOURCES[name]} == SOURCES[name]
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        *((lambda method=method: method(preference=[1, 3]), method) for method in (AlignedMTL, CAGrad, ConFIG)),
+        *((lambda method=method: method(preference=[1, 3]), method) for method in (NashMTL, UPGrad, DualProj)),
+        (lambda: ConicGrad(0.99, preference=[1, 3]), lambda: ConicGrad(0.99)),
+        (lambda: SDMGrad(preference=[1, 3]), SDMGrad),
+        (lambda: AuxiNash(powers=[1, 3]), AuxiNash),
+        (lambda: GradDrop(leak=[0.4, 0.7]), GradDrop),
+    ],
+)
+def test_what_it_was_given_by_task_is_part_of_its_state(
+    given: Callable[[], Aggregator], plain: Callable[[], Aggregator]
+) -> None:
+    rows, other = torch.tensor([[1.0, 0.2], [-0.5, 2.0]]), plain()
+    other.load_state_dict(given().state_dict())
+    assert other(rows).tolist() == given()(rows).tolist() != plain()(rows).tolist()
+
+
+@pytest.mark.parametrize("name", [name for name, (make, _) in CASES.items() if isinstance(make(), GramianAggregator)])
+def test_weights_of_a_half_precision_gramian_are_single_precision_ones(name: str) -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        aggregator = CASES[name][0]()
+        assert isinstance(aggregator, GramianAggregator)
+        assert aggregator.weights(torch.diag(torch.tensor([1.0, 2.0, 4.0], dtype=dtype))).dtype == torch.float32

@@ -71,6 +71,12 @@ def test_the_state_of_the_smoothed_method_is_saved_too(inner) -> None:
     assert {name.partition(".")[0] for name in smooth.state_dict()} == {"average", "seen", "aggregator"}
 
 
+def test_a_step_without_weights_is_remembered_as_such() -> None:
+    smooth = CRMOGM("imtlg", alpha=0.5)
+    assert not smooth(tensor([[1.0, 2.0], [-1.0, -2.0]])).any()  # opposed: no direction is impartial
+    assert smooth(tensor([[1.0, 2.0], [1.0, 2.0]])).tolist() == pytest.approx([0.5, 1.0])
+
+
 def test_it_calms_what_jumps() -> None:
     rng = np.random.default_rng(2)
     smooth, plain = CRMOGM("mgda", alpha=0.9), MGDA()

@@ -11,7 +11,7 @@ from tests.aggregation.test_mo_co import nearest
 from torch import nn, tensor
 
 import accord
-from accord.aggregation import MGDA, MoDo, SDMGrad
+from accord.aggregation import MGDA, MoCo, MoDo, SDMGrad
 from accord.errors import ConfigurationError, NonFiniteError
 from accord.testing import check_aggregator
 
@@ -117,6 +117,19 @@ def test_a_task_that_a_batch_lacks(method: type[MoDo] | type[SDMGrad]) -> None:
     with pytest.raises(NonFiniteError, match=r"\[4\]"):
         aggregator.weights(rows @ rows.T)
     assert not aggregator.weights(rows @ rows.T, active=torch.zeros(6, dtype=torch.bool)).any()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: MoDo(gamma=50.0, rho=0.0), lambda: SDMGrad(lam=0.0), lambda: MoCo(gamma=50.0)]
+)
+def test_a_task_that_has_lost_all_its_share_moves_alone_where_it_is_alone(make) -> None:
+    aggregator, rows = make(), torch.diag(tensor([1.0, 100.0], dtype=torch.float64))
+    for _ in range(3):
+        aggregator(rows)
+    aggregator.shares = tensor([1.0, 0.0], dtype=torch.float64)
+    alone = tensor([False, True])
+    assert aggregator(rows, active=alone).tolist() == pytest.approx([0.0, 100.0])
+    assert aggregator.shares.tolist() == [1.0, 0.0]
 
 
 def test_in_a_training_step() -> None:

@@ -127,6 +127,27 @@ def test_the_stronger_wins_where_neither_is_steadier() -> None:
     assert aggregator(tensor([[1.0], [3.0]]) * rows).tolist() == pytest.approx([-0.15, -15.0])
 
 
+def test_habits_are_those_of_tasks_and_not_of_places() -> None:
+    with_absent, alone = GCond(smooth=False, window=2), GCond(smooth=False, window=2)
+    active, yielded = tensor([False, True, True]), 0
+    for step in range(6):
+        rows = tensor([[0.0, 0.0, 1.0], [0.3 * (-1) ** step, 0.0, -1.0]], dtype=torch.float64)
+        wanted = alone(rows)
+        assert torch.equal(with_absent(torch.cat([rows[:1], rows]), active=active), wanted)
+        yielded += bool(wanted[2] < 0)
+    assert yielded, "a steadier gradient that never yields tests nothing"
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
+def test_the_power_bends_the_winners_share(power: float) -> None:
+    # Halfway between the main and the critical threshold; of two alike the first wins.
+    loser = [-0.65, math.sqrt(1 - 0.65**2)]
+    rows = tensor([[1.0, 0.0], loser], dtype=torch.float64)
+    given = 0.65 * math.sin(math.pi / 2 * (1 + 0.5**power))
+    wanted = (rows[0] + given * rows[1] + rows[1] + 0.65 * rows[0]) / 2
+    assert GCond(power=power)(rows).tolist() == pytest.approx(wanted.tolist())
+
+
 def test_angles() -> None:
     thresholds = (CRITICAL, MAIN, WEAK)
     assert angled(-1e-9, thresholds, 2.0).tolist() == pytest.approx([0.0, 0.0], abs=1e-8)

@@ -38,7 +38,7 @@ class Arbitrator:
         return winner, loser
 
     def _by_habit(self, i: int, j: int) -> tuple[int, int] | None:
-        habitual = set(self.winners) if self.winners and self.winners[0] >= 0 else set()
+        habitual = set(self.winners)  # -1 among them until the window is full
         if habitual == {self.who[i]}:
             return j, i
         return (i, j) if habitual == {self.who[j]} else None

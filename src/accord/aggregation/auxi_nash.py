@@ -80,7 +80,7 @@ class AuxiNash(GramianAggregator):
         if not 0.0 < floor < 1.0:
             raise ConfigurationError(f"floor must lie between 0 and 1, 1e-4 for one; got {floor}")
         self.rate, self.momentum, self.floor = rate, momentum, floor
-        given = checked_preference(powers).clamp(min=0.0)
+        given = checked_preference(powers)
         self.register_buffer("powers", given if not given.numel() else self._on_scale(given, float(len(given))))
         self.register_buffer("velocity", torch.zeros_like(self.powers))
 
