@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accord.engines._engine import Derivatives, Engine, Problem
+from accord.engines._pages import release_memory
 from accord.engines._registry import ENGINES, find_engine
 from accord.engines.auto import Auto
 from accord.engines.backward import backward
@@ -44,4 +45,5 @@ __all__ = [
     "find_engine",
     "gramian",
     "jacobian",
+    "release_memory",
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from accord.engines._pages import give_back, rows_apart
+from accord.engines._pages import release_memory, rows_apart
 from accord.engines._products import products, wide
 
 # Bytes of gradients of one weight that exist at a time: fewer, and products of too few columns take longer.
@@ -76,7 +76,7 @@ def linear_by_weights(inputs: Tensor, gradients: Sequence[Tensor]) -> Tensor:
     width = -(-outer // -(-outer // fit))  # as many columns in each piece, so that none has but a few
     width = min(outer, -(-width // _LINE) * _LINE)
     if count * inner * width * inputs.element_size() > _HEAVY and inputs.device.type == "cpu":
-        give_back()  # here most memory is in use, and the way from layer to layer has left holes in the heap
+        release_memory()  # here most memory is in use, and the way from layer to layer has left holes in the heap
     room = rows_apart(count, inner * width, inputs.dtype, inputs.device)
     gramian = torch.zeros(count, count, dtype=torch.float64, device=wide(inputs.device))
     for start in range(0, outer, width):

@@ -12,7 +12,7 @@ from torch.autograd.graph import Node
 from accord.engines._deferred import Deferred
 from accord.engines._engine import Engine, Problem
 from accord.engines._hooks import refuse_hooks
-from accord.engines._pages import give_back
+from accord.engines._pages import release_memory
 from accord.engines._products import Sums, products
 from accord.engines._rules import (
     linear_by_samples,
@@ -64,7 +64,7 @@ class LayerwiseGramian(Engine):
         run = Together(problem, (embedding_table, linear_layer), multiply)
         run.finish()
         if len(problem.objectives.started()) * sum(one.numel() * one.element_size() for one in problem.shared) > _LARGE:
-            give_back()
+            release_memory()
         heads = [tuple(own) for own in run.heads]
         return Deferred(problem, sums.each.sum(0), heads, sums.each, exact=not _halved(problem))
 

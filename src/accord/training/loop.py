@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from accord.balancer import Balancer
-from accord.engines import backward
+from accord.engines import backward, release_memory
 from accord.training.checkpoint import load_checkpoint, save_checkpoint
 from accord.training.conflict import Conflict, measure
 from accord.training.environment import peak_memory_mb
@@ -137,6 +137,7 @@ class Trainer:
         if self.best.epoch < 0:  # interrupted within the first epoch
             self._validate()
         self.problem.model.load_state_dict(self.best.weights)
+        release_memory()
         self.progress.end(self.training.epochs * len(self.problem.train) - self.clock.rows)
         return Outcome(self.clock, self.best.epoch, self.best.score, self.stop.requested, self.skipped)
 
