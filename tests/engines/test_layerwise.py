@@ -46,7 +46,7 @@ def test_weights_are_compared_in_pieces_of_any_width(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(_rules, "_BLOCK", columns * 3 * 6 * 8)
     given: list[bool] = []
     monkeypatch.setattr(_rules, "_HEAVY", 16 * 3 * 6 * 8)  # bytes of 16 columns
-    monkeypatch.setattr(_rules, "give_back", lambda: given.append(True))
+    monkeypatch.setattr(_rules, "release_memory", lambda: given.append(True))
     rows = torch.stack([(inputs.T @ gradient).flatten() for gradient in gradients])
     torch.testing.assert_close(_rules.linear_by_weights(inputs, gradients), rows @ rows.T)
     assert len(given) == (columns >= 40)  # 17 are cut into pieces of 16, too

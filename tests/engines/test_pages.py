@@ -44,7 +44,7 @@ def _faults(*, keep: bool) -> int:
 HOLES = """
 import torch
 from pathlib import Path
-from accord.engines._pages import give_back, keep_freed
+from accord.engines._pages import release_memory, keep_freed
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1])
@@ -54,7 +54,7 @@ blocks = [(torch.ones(2**18), torch.ones(2**10)) for _ in range(100)]  # large o
 small = [one for _, one in blocks]
 del blocks
 full = resident()
-give_back()
+release_memory()
 print((full - resident()) * 4096 // 2**20, float(sum(one.sum() for one in small)))
 """
 
