@@ -43,6 +43,7 @@ from accord.aggregation import (
     TrimmedMean,
     UPGrad,
 )
+from accord.errors import NonFiniteError
 from accord.registry import registered
 from accord.testing import check_aggregator
 
@@ -174,3 +175,14 @@ def test_weights_of_a_half_precision_gramian_are_single_precision_ones(name: str
         aggregator = CASES[name][0]()
         assert isinstance(aggregator, GramianAggregator)
         assert aggregator.weights(torch.diag(torch.tensor([1.0, 2.0, 4.0], dtype=dtype))).dtype == torch.float32
+
+
+@pytest.mark.parametrize("make", [DBMTL, Prospect, lambda: MGDA("loss"), lambda: MGDA("loss+")])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_losses_that_are_not_finite_are_named_and_leave_no_trace(make: Callable[[], Aggregator], bad: float) -> None:
+    rows, losses = torch.tensor([[1.0, 0.0], [0.5, 2.0], [0.0, 1.0]]), torch.tensor([1.0, bad, 2.0])
+    aggregator, fresh = make(), make()
+    with pytest.raises(NonFiniteError, match=r"losses of task\(s\) \[1\] are not finite"):
+        aggregator(rows, losses=losses)
+    active = torch.tensor([True, False, True])
+    assert torch.equal(aggregator(rows, losses=losses, active=active), fresh(rows, losses=losses, active=active))

@@ -71,12 +71,17 @@ def test_losses_without_a_logarithm() -> None:
     assert DBMTL()(rows, losses=none).tolist() == pytest.approx([0.5, 0.5])
     everybody = tensor([True, True])
     assert DBMTL().head_weights(none, active=everybody).tolist() == pytest.approx([0.5e8, 0.125])
+    # Those that are absent count for nobody, and may be what they like.
+    some = DBMTL().head_weights(tensor([2.0, -4.0, 4.0]), active=tensor([True, False, True]))
+    assert some[[0, 2]].tolist() == [0.25, 0.125]
     half = DBMTL()(rows[:, 1:].half(), losses=none.half())
     assert half.tolist() == [0.5] and DBMTL().head_weights(none.half(), active=everybody).isfinite().all()
     aggregator = DBMTL()
     with pytest.raises(ConfigurationError, match=r"task 1 is -4, below 0.*logarithm=False"):
         aggregator(rows, losses=tensor([1.0, -4.0]))
     assert not aggregator.average.numel(), "a refused step left a trace"
+    with pytest.raises(ConfigurationError, match="task 2 is -4"):
+        aggregator(torch.eye(3), losses=tensor([1.0, 1.0, -4.0]), active=tensor([False, True, True]))
     assert DBMTL(logarithm=False).head_weights(-none, active=everybody).tolist() == [0.5, 0.5]
 
 

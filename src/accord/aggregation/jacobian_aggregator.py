@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from accord.aggregation.known_losses import check_losses
 from accord.balancer import HALF, Aggregator
 from accord.errors import NonFiniteError
 
@@ -42,7 +43,10 @@ class JacobianAggregator(Aggregator):
             )
         if not len(rows):
             return jacobian.new_zeros(jacobian.shape[1])
-        present = Present(kept, len(jacobian), None if losses is None else losses.detach().to(kept.device)[kept])
+        values = None if losses is None else losses.detach().to(kept.device)[kept]
+        if values is not None:
+            check_losses(values, kept)
+        present = Present(kept, len(jacobian), values)
         return self.combine(rows.float() if rows.dtype in HALF else rows, present).to(jacobian.dtype)
 
     @abstractmethod

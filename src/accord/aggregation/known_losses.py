@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accord.errors import ConfigurationError
+from accord.errors import ConfigurationError, NonFiniteError
 
 
 def known_losses(losses: Tensor | None, active: Tensor | None, asked: str, instead: str) -> Tensor:
@@ -19,6 +19,7 @@ def known_losses(losses: Tensor | None, active: Tensor | None, asked: str, inste
 
     Raises:
         ConfigurationError: there are none, or one is negative.
+        NonFiniteError: one is not finite.
     """
     if losses is None:
         raise ConfigurationError(
@@ -27,8 +28,19 @@ def known_losses(losses: Tensor | None, active: Tensor | None, asked: str, inste
     values = losses.detach().to("cpu", torch.float64)
     tasks = torch.arange(len(values)) if active is None else active.cpu().nonzero().squeeze(1)
     values = values[tasks]
+    check_losses(values, tasks)
     wrong = values < 0
     if wrong.any():
         task, value = int(tasks[wrong][0]), float(values[wrong][0])
         raise ConfigurationError(f"{asked}, and that of task {task} is {value:.6g}, below 0: choose {instead}")
     return values
+
+
+def check_losses(losses: Tensor, tasks: Tensor) -> None:
+    """Raise a :class:`NonFiniteError` that names those of ``tasks`` ``[n]`` whose ``losses`` ``[n]`` are not finite."""
+    wrong = tasks[~losses.isfinite()].tolist()
+    if wrong:
+        raise NonFiniteError(
+            f"the losses of task(s) {wrong} are not finite; leave them out with active=, a bool tensor [T], "
+            "or let accord.backward do so"
+        )
