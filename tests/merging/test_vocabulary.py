@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from accord.errors import ConfigurationError, DataError
-from accord.merging import merge_recipe, open_checkpoint
+from accord.merging import begin_job, merge_recipe, open_checkpoint
 from accord.merging.vocabulary import read_words
 
 TABLE, HEAD = "embed_tokens.weight", "lm_head.weight"
@@ -139,3 +139,41 @@ def test_an_adapter_under_another_vocabulary(tmp_path):
     merge(tmp_path, [adapted], {"source": two["model"]})
     head = open_checkpoint(tmp_path / "out")[HEAD]
     np.testing.assert_allclose(head[:, 0].tolist(), [1002 + 3, 1001 + 2, 1000 + 1])
+
+
+def plan(models):
+    job = begin_job({"models": models, "merge_method": "linear"}, "never")
+    return job.plan(job.recipes[0])
+
+
+def test_rows_of_different_tokens_are_not_merged_unasked(tmp_path):
+    one = model(tmp_path, "one", ["a", "b", "c"])
+    for name, kind in (("fast", "fast"), ("slow", "json"), ("text", "text")):
+        other = model(tmp_path, name, ["b", "a", "c"], kind=kind, start=10.0)
+        with pytest.raises(
+            DataError, match=rf"the token 'b' has row 0 in .*{name} and row 1 in .*one: .*tokenizer_source"
+        ):
+            plan([one, other])
+    assert merge(tmp_path, [one, other], {"source": "base"}) == [(0 + 11) / 2, (1 + 10) / 2, (2 + 12) / 2]
+
+
+def test_rows_with_a_new_name_are_told(tmp_path):
+    one = model(tmp_path, "one", ["a", "b", "<spare 1>", "<spare 2>"])
+    two = model(tmp_path, "two", ["a", "b", "<user>", "<spare 2>"])
+    three = model(tmp_path, "three", ["a", "b", "<user>", "<bot>"], kind="json")
+    (note,) = [note for note in plan([one, two]).notes if "row" in note]
+    assert note.startswith("row 2 of the vocabulary is '<spare 1>' in ") and "and '<user>' in" in note
+    assert not any("row" in note for note in plan([one, one]).notes)
+    assert [note[:5] for note in plan([one, two, three]).notes if "row" in note] == ["row 2", "row 3"]
+    four = model(tmp_path, "four", ["A", "B", "C", "D"])
+    assert "and 3 more rows have two names" in plan([one, two, four]).notes
+
+
+def test_tokenizers_that_say_nothing_are_no_obstacle(tmp_path):
+    one = model(tmp_path, "one", ["a", "b"])
+    silent = [model(tmp_path, f"{name}", ["b", "a"], kind="none") for name in ("none", "pieces", "twice")]
+    (tmp_path / "pieces" / "tokenizer.model").write_bytes(b"\n")
+    (tmp_path / "twice" / "tokenizer.json").write_text('{"model": {"vocab": {"b": 0, "a": 0}}}')
+    plan([one, *silent])
+    tableless = model(tmp_path, "classifier", ["b", "a"], tensors=("net.weight",))
+    plan([model(tmp_path, "regressor", ["a", "b"], tensors=("net.weight",)), tableless])

@@ -16,6 +16,7 @@ from accord.merging.lazy import as_tensor
 from accord.merging.recipe.inputs import Inputs, Model
 from accord.merging.recipe.reference import Reference
 from accord.merging.recipe.schema import Recipe, Tokenizer, TokenSource
+from accord.merging.vocabulary.order import check_order
 from accord.merging.vocabulary.output import tokenizer_files, united
 from accord.merging.vocabulary.read import Words, read_words
 from accord.merging.vocabulary.rows import MEAN, PADDING, ZERO, Ints, Origins, RowTensor
@@ -51,13 +52,14 @@ def vocabulary_of(recipe: Recipe, inputs: Inputs, members: Sequence[Model], lead
         leader: the base, or whose place it takes.
 
     Raises:
-        DataError: sizes differ and nothing is asked for; a tokenizer is missing or cannot be read; or it is unclear
-            which tensors belong to it.
+        DataError: sizes, or the rows of a token, differ and nothing is asked for; a tokenizer is missing or cannot be
+            read; or it is unclear which tensors belong to it.
         ConfigurationError: a token is to come from a model that does not have it.
     """
     if recipe.tokenizer is None:
-        _check_sizes(members)
-        return Vocabulary()
+        tabled = [model for model in members if any(TABLE.search(name) for name in model.tensors)]
+        _check_sizes(tabled)
+        return Vocabulary(notes=tuple(check_order(tabled)))
     members = list(dict.fromkeys([*([leader] if recipe.base is not None else []), *members]))
     return _united(recipe.tokenizer, inputs, members, leader, recipe.base is not None)
 
