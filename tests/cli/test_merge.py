@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from tests.cli.conftest import COMMAND, Result
 from tests.merging import recipe_zoo as zoo
 
@@ -45,6 +45,10 @@ def test_the_plan_comes_first_and_alone_if_asked(inside: Call, recipe: Path, tmp
         assert line in shown
     assert not (tmp_path / "out").exists()
     facts = json.loads(inside("merge", recipe, "out", "--dry-run", "--json").out)
+    (recipe.parent / "one.safetensors").write_bytes(save({"w": torch.ones(2)}))
+    recipe.write_text("models: [one.safetensors]\nmerge_method: linear\nparameters: {weight: 1}\n")
+    alone = inside("merge", recipe, "out", "--dry-run").out
+    assert "(1 tensor)" in alone and "of 1 model\n" in alone
     assert facts["tensors"] == 23 and facts["bytes_out"] * 3 == facts["bytes_in"] and facts["seconds_about"] >= 0
 
 
@@ -175,6 +179,8 @@ def test_a_merge_that_was_killed_goes_on(inside: Call, tmp_path: Path) -> None:
         (("ties.yaml", "--memory", "9" * 400), "9' is no size"),
         (("ties.yaml", "--memory", "1MB"), "MB of memory besides the page cache"),
         (("ties.yaml", "--treads", "2"), "--threads"),
+        (("ties.yaml", "--points", "5"), "--points is of a front: give --front"),
+        (("ties.yaml", "--seed", "-1"), "seed is a whole number of 0 or more; got -1"),
     ],
 )
 def test_mistakes_are_explained(inside: Call, recipe: Path, words: tuple[str, ...], message: str) -> None:

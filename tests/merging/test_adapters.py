@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from accord.merging import (
     SLERP,
     TIES,
     Linear,
+    NonFiniteMergeWarning,
     PersonalisedSoup,
     RewardedSoup,
     TaskArithmetic,
@@ -204,6 +207,26 @@ def test_a_smaller_rank_is_the_nearest_and_its_error_is_told(three):
         assert lost == pytest.approx(np.linalg.norm(values[4:]) / np.linalg.norm(values), abs=1e-5)
         assert merged.errors[module] == pytest.approx(lost, abs=1e-5)
     assert 0 < merged.error < 1
+
+
+def test_numbers_that_are_none_are_told_or_refused_by_name(tmp_path):
+    broken = factors(1)
+    broken[Q][0][0, 0] = math.nan
+    for name, content in (("x", broken), ("y", factors(2))):
+        write_adapter(tmp_path / name, content)
+    adapters = [open_adapter(tmp_path / name) for name in "xy"]
+    with pytest.warns(NonFiniteMergeWarning, match=f"1 merged numbers of the factors of {Q}"):
+        merge_adapters(adapters, Linear())
+    for method in (Linear(), TIES(0.5)):
+        with (
+            pytest.raises(DataError, match=f"the merged change of {Q} has numbers that are not finite, .* of rank 2"),
+            nullcontext() if isinstance(method, Linear) else pytest.warns(NonFiniteMergeWarning),
+        ):
+            merge_adapters(adapters, method, rank=2)
+    huge = {module: (1e30 * a, 1e30 * b) for module, (a, b) in factors(3).items()}
+    write_adapter(tmp_path / "z", huge)
+    with pytest.warns(NonFiniteMergeWarning, match="they overflow what the result is stored as"):
+        merge_adapters([open_adapter(tmp_path / "z")], Linear(), dtype=torch.float16)
 
 
 def test_other_methods_see_the_products(three):

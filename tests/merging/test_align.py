@@ -23,6 +23,11 @@ BASE = state(w=[[1.0, 2.0]], head=[3.0])
         (state(w=[[1.0, 2.0]], head=[3.0], probe=[1.0]), "has probe"),
         (state(w=[[1.0, 2.0], [3.0, 4.0]], head=[3.0]), r"w is \[2, 2\] in checkpoint 1 and \[1, 2\].*vocabularies"),
         (state(w=[1.0, 2.0], head=[3.0]), "not siblings"),
+        (
+            state(**{"_orig_mod.w": [[1.0, 2.0]], "_orig_mod.head": [3.0]}),
+            "put '_orig_mod.' in front when it was saved",
+        ),
+        (state(**{"net.w": [[1.0, 2.0]], "net.head": [3.0], "net.x": [1.0]}), "lacks w, head, which"),
         (state(w=torch.tensor([[1, 2]]), head=[3.0]), "int64"),
     ],
 )

@@ -210,6 +210,14 @@ def test_wrong_indexes_are_explained(tmp_path, weight_map, message):
         open_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_pointers_of_git_are_named(tmp_path, suffix):
+    path = tmp_path / f"model{suffix}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(DataError, match="is a pointer of Git LFS, and not the file itself"):
+        open_checkpoint(path)
+
+
 def test_pytorch_files_are_read_safely(tmp_path):
     torch.save({"state_dict": {"w": torch.arange(3.0)}}, tmp_path / "pytorch_model.bin")
     assert open_checkpoint(tmp_path)["w"].tolist() == [0.0, 1.0, 2.0]
@@ -294,7 +302,9 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(zoo):
     job = plan(root, TaskArithmetic())
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        with pytest.raises(RunError, match=r"could not write .*model\.safetensors.*run the same again\.$"):
+        with pytest.raises(
+            RunError, match=r"could not write \S+model\.safetensors: [\w ]+\. Free some space .* again\.$"
+        ):
             job.run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -306,7 +316,7 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(zoo):
 def test_an_output_that_cannot_be_written(zoo):
     root, _ = zoo
     (root / "file").write_text("")
-    with pytest.raises(RunError, match=r"could not write .*, then run the same again\.$"):
+    with pytest.raises(RunError, match=r"could not write \S+: [\w ]+\. Free some space .* run the same again\.$"):
         plan(root, TaskArithmetic(), out="file/out").run()
 
 

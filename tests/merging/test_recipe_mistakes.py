@@ -21,6 +21,8 @@ from accord.merging import (
     begin_job,
     merge_recipe,
     open_checkpoint,
+    plan_merge,
+    verify,
 )
 
 MODELS = "models: [{model: alpha, parameters: {weight: 1}}, {model: beta, parameters: {weight: 3}}]\n"
@@ -63,6 +65,22 @@ def plan(text, out="never"):
         (LINEAR.replace("weight: 3", f"weight: 1{'0' * 400}"), "is no number"),
         (LINEAR.replace("weight: 3", "weight: -1"), r"\[1.0, -1.0\] sum to 0, .* normalize: false"),
         (f"{MODELS.replace('3', '-1')}merge_method: multislerp\n", "sum to 0"),
+        (
+            "models: [{model: alpha, parameters: {weight: 0.5}}, {model: beta, parameters: {weight: -0.7}}, "
+            "{model: gamma, parameters: {weight: 0.2}}]\nmerge_method: linear\n",  # of which 3e-17 are left
+            r"\[0.5, -0.7, 0.2\] sum to 0, .* normalize: false",
+        ),
+        (LINEAR.replace("weight: 3", "weight: []"), "weight: an empty list says nothing; give a number"),
+        (
+            "models: [alpha, {model: beta, parameters: {t: 0.5}}]\nmerge_method: slerp\nbase_model: alpha\n",
+            "no t for .*: give one under parameters of a slice, .* or the whole recipe; at a model it decides nothing$",
+        ),
+        (
+            f"{MODELS}merge_method: breadcrumbs\nbase_model: base\nparameters: {{gamma: 1, density: 0.6}}\n",
+            "gamma is the share of outliers, at least 0 and below 0.5; got 1.0",  # and not what the density leaves
+        ),
+        ("models: [base]\nmerge_method: task_arithmetic\nbase_model: base\n", "at least 1 checkpoint, besides a base"),
+        (f"{LINEAR}tokenizer: {{pad_to_multiple_of: 0}}\n", "is a whole number of 1 or more; got 0"),
         (f"{LINEAR}dtype: bfloat17\nout_dtype: float32\n", "^dtype is one of .* got 'bfloat17'"),
         (f"{LINEAR}dtype: float32\nout_dtype: float8\n", "out_dtype is one of .* got 'float8'"),
         (
@@ -158,6 +176,54 @@ def test_a_checkpoint_without_tensors_is_named(tmp_path):
 def test_keys_that_decide_nothing_are_named():
     notes = "\n".join(plan(f"{LINEAR}rank: 3\nlayers: model.layers\n").notes)
     assert "rank decides nothing" in notes and "layers decides nothing" in notes
+
+
+WEIGHT = "models: [{{model: alpha, parameters: {{weight: {}}}}}, {{model: beta, parameters: {{weight: 1}}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        ("[{filter: atention, value: 2}, {filter: mlp, value: 3}, {value: 1}]", "the filter 'atention' is part of no"),
+        ("[{filter: '.*mlp.*', value: 2}, {filter: '*', value: 1}]", "the filter '.*mlp.*' is part of no"),
+        ("[{filter: model.layers.4., value: 2}, {value: 1}]", "the filter 'model.layers.4.' is part of no"),
+        (
+            "[{value: 1}, {filter: mlp, value: 2}]",
+            "{'filter': 'mlp', 'value': 2} comes after what holds for all tensors",
+        ),
+        ("[{filter: mlp, value: [1, 2]}, {filter: layers.3.self, value: 4}, {value: 1}]", ""),
+    ],
+)
+def test_filters_that_decide_nothing_are_named(weight, said):
+    notes = [note for note in plan(f"{WEIGHT.format(weight)}merge_method: linear\n").notes if "weight" in note]
+    assert len(notes) == bool(said) and all(note.startswith(f"weight: {said}") for note in notes)
+
+
+def test_gradients_without_layers_are_named(tmp_path):
+    save_file({"body.weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    flat = WEIGHT.replace("alpha", str(tmp_path)).replace("beta", str(tmp_path))
+    for weight, told in (("[1, 2]", True), ("[{filter: body, value: [1, 2]}]", True), ("[1]", False), ("2", False)):
+        notes = plan(f"{flat.format(weight)}merge_method: linear\n").notes
+        assert any("tell of no layers, so that a list's first entry" in note for note in notes) is told
+    assert not any("no layers" in note for note in plan(f"{WEIGHT.format('[1, 2]')}merge_method: linear\n").notes)
+
+
+def test_a_seed_that_no_recipe_could_have_is_refused():
+    with pytest.raises(ConfigurationError, match="seed is a whole number of 0 or more; got -1"):
+        begin_job(LINEAR, "never", seed=-1)
+
+
+def test_a_weight_beyond_all_measure_is_refused_before_it_makes_infinities():
+    text = WEIGHT.format("1e308").replace("weight: 1}", "weight: 1e308}")
+    with pytest.raises(ConfigurationError, match=r"scale is a number between -1e\+38 and 1e\+38; got 1e\+308"):
+        merge_recipe(f"{text}merge_method: task_arithmetic\nbase_model: base\n", "never")
+    assert not any(Path("never").iterdir())
+
+
+def test_the_home_of_results_is_that_of_models(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert merge_recipe(LINEAR, "~/one") == tmp_path / "one" and verify("~/one") == 23
+    assert plan_merge(KarcherMean(), None, ["alpha", "beta"], "~/two").out == tmp_path / "two"
 
 
 def test_nothing_of_the_variance_is_the_base():

@@ -203,6 +203,26 @@ def test_a_disk_that_fills_up_on_the_way(zoo, monkeypatch, room, said):
     assert verify(plan(zoo).run()) == 3
 
 
+def test_what_counts_as_finished_is_on_the_record(zoo, monkeypatch):
+    """The disk is full when the second file is whole and its checksums are not written down yet."""
+    from accord.merging import manifest
+
+    real = manifest.write
+
+    def write(path, record):
+        if len(record["tensors"]) == 2:
+            raise RunError("could not write the record.")
+        real(path, record)
+
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(RunError, match=r"record\. 1 of 3 files of weights are finished"),
+    ):
+        patch.setattr("accord.merging.manifest.write", write)
+        plan(zoo).run()
+    assert verify(plan(zoo).run()) == 3
+
+
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="Linux has a folder that not even root can write to")
 def test_an_output_that_is_read_only(zoo):
     models = [zoo / "m1.safetensors"]

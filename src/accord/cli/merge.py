@@ -25,7 +25,7 @@ and tokenizer, a card, accord-recipe.yaml (complete, does the same again) and
 accord-merge.json, the checksums of tensors and small files (not of the card
 and the report) that accord.merging.verify looks at."""
 
-SHARDS = "2GB"
+SHARDS, POINTS = "2GB", 11
 WORK = Parameter(group=Group("How it is done", sort_key=1))
 
 app = App(help_epilogue=EXAMPLES)
@@ -40,7 +40,7 @@ def merge(
     dry_run: bool = False,
     report: bool = False,
     front: str | None = None,
-    points: int = 11,
+    points: int | None = None,
     seed: int | None = None,
     threads: Annotated[int | None, WORK] = None,
     memory: Annotated[str, WORK] = "600MB",
@@ -58,7 +58,7 @@ def merge(
         front: merge at many preferences over the models instead, and measure each by this command: it is given the
             folder of a merge, in place of {} or at the end, and its last line is JSON, {task: score or {loss, metrics}}
             for as many tasks as there are models.
-        points: preferences of --front, at least; the single models are among them.
+        points: preferences of --front, at least, 11 when left out; the single models are among them.
         seed: of random masks, in place of the recipe's own.
         threads: how many work at most; one per core when left out. The result does not depend on it.
         memory: what the merge may take besides the page cache, such as 600MB or 2GB.
@@ -74,8 +74,10 @@ def merge(
     if front is not None:
         merges.check_of_one(report=report, shards=shard_size != SHARDS)
         options = {"seed": seed, "threads": threads, "memory": parse_size(memory, "--memory")}
-        merges.sweep(recipe, out, front, points=points, dry_run=dry_run, as_json=json, **options)
+        many = POINTS if points is None else points
+        merges.sweep(recipe, out, front, points=many, dry_run=dry_run, as_json=json, **options)
         return
+    merges.check_without_front(points=points is not None)
     job = merges.begin(
         recipe,
         out,

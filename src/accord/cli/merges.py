@@ -91,6 +91,16 @@ def execute(job: Job, *, report: bool, as_json: bool) -> None:
         print(job.out)
 
 
+def check_without_front(*, points: bool) -> None:
+    """Refuse options that are of a front and not of one merge.
+
+    Raises:
+        ConfigurationError: names the option.
+    """
+    if points:
+        raise ConfigurationError("--points is of a front: give --front, the command that measures a merge, too")
+
+
 def check_of_one(*, report: bool, shards: bool) -> None:
     """Refuse options that are of one merge and not of a front.
 
@@ -238,19 +248,18 @@ def _later(job: Job, recipe: Recipe) -> dict[str, Any]:
 def _text(facts: dict[str, Any]) -> str:
     lines = [facts["what"], f"  to       {facts['out']}"]
     methods = list(facts.get("methods", {}).items())
-    lines += [f"  method   {_rounded(name)}  ({count} tensors)" for name, count in methods[:SHOWN_METHODS]]
+    lines += [f"  method   {_rounded(name)}  ({_counted(count, 'tensor')})" for name, count in methods[:SHOWN_METHODS]]
     if len(methods) > SHOWN_METHODS:
         rest = sum(count for _, count in methods[SHOWN_METHODS:])
-        lines.append(f"           and {len(methods) - SHOWN_METHODS} more settings of it  ({rest} tensors)")
+        lines.append(f"           and {len(methods) - SHOWN_METHODS} more settings of it  ({_counted(rest, 'tensor')})")
     if "rank" in facts:
         lines.append(f"  rank     {facts['rank']} at most")
         lines.append(f"  memory   at most {_bytes(facts['memory'])} besides the page cache")
     if "bytes_in" in facts:
-        threads = f"{facts['threads']} thread{'s' if facts['threads'] > 1 else ''}"
-        files = f"{facts['files']} file{'s' if facts['files'] > 1 else ''}"
+        threads, files = _counted(facts["threads"], "thread"), _counted(facts["files"], "file")
         free = f", {_bytes(facts['disk_free'])} free" if facts["disk_free"] is not None else ""
         lines += [
-            f"  reads    {_bytes(facts['bytes_in'])} of {len(facts['models'])} models",
+            f"  reads    {_bytes(facts['bytes_in'])} of {_counted(len(facts['models']), 'model')}",
             f"  writes   {_bytes(facts['bytes_out'])} in {files}, {', '.join(facts['dtypes'])}{free}",
             f"  memory   at most {_bytes(facts['memory'])} besides the page cache, {threads}",
             f"  time     {_about(facts['seconds_about'])}",
@@ -266,6 +275,10 @@ def _text(facts: dict[str, Any]) -> str:
 def _rounded(name: str) -> str:
     """Return a method's settings with four digits: values between two of a gradient have many."""
     return re.sub(r"\d+\.\d{5,}", lambda found: f"{float(found[0]):.4g}", name)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _about(seconds: float | None) -> str:

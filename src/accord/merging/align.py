@@ -47,6 +47,11 @@ def _check_names(
     for position, model in enumerate(everyone):
         lacks = [name for name in first if name not in model and ties.get(name) not in model]
         more = [name for name in model if name not in first and ties.get(name) not in first]
+        if lacks and (prefix := _prefix(lacks, more)):
+            raise DataError(
+                f"{label(model, position)} has {lacks[0]} as {prefix}{lacks[0]}, and so all others: a wrapper, such as "
+                f"torch.compile, DataParallel or PEFT, put {prefix!r} in front when it was saved; rename them"
+            )
         if lacks and not may_lack:
             raise DataError(
                 f"{label(model, position)} lacks {_list(lacks)}, which {where} has. If it was fine-tuned without "
@@ -57,6 +62,12 @@ def _check_names(
                 f"{label(model, position)} has {_list(more)}, which {where} lacks. If they are not needed, as the head "
                 "of one task, merge with extra='drop', which leaves them out."
             )
+
+
+def _prefix(lacks: Sequence[str], more: Sequence[str]) -> str:
+    """Return what stands in front of all names that a model has too many and makes them those it lacks, or ""."""
+    prefix = more[0].removesuffix(lacks[0]) if more and more[0].endswith(lacks[0]) else ""
+    return prefix if prefix and {prefix + name for name in lacks} == set(more) else ""
 
 
 def _entry(

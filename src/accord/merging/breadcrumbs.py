@@ -72,9 +72,7 @@ class Breadcrumbs(MergingMethod):
         rescale: bool = False,
     ) -> None:
         check_densities(density)
-        for each in [gamma] if isinstance(gamma, int | float) else gamma:
-            if not 0.0 <= each < 0.5:
-                raise ConfigurationError(f"gamma is the share of outliers, at least 0 and below 0.5; got {each}")
+        check_gammas([gamma] if isinstance(gamma, int | float) else gamma)
         if trim not in ("tensor", "row", "model"):
             raise ConfigurationError(f"trim is 'tensor', 'row' or 'model'; got {trim!r}")
         check_merge(merge)
@@ -135,6 +133,13 @@ class Breadcrumbs(MergingMethod):
             (beyond + 1 if beyond else None, min(beyond + top(density, elements), elements))
             for beyond, density in zip(outliers, densities, strict=True)
         ]
+
+
+def check_gammas(gammas: Sequence[float]) -> None:
+    """Raise a :class:`ConfigurationError` unless all are shares of outliers."""
+    for gamma in gammas:
+        if not 0.0 <= gamma < 0.5:
+            raise ConfigurationError(f"gamma is the share of outliers, at least 0 and below 0.5; got {gamma}")
 
 
 def _trimmed(block: Block, index: int, found: Any) -> Tensor:

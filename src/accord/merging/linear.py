@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from accord.errors import ConfigurationError
 from accord.merging.combination import Array, Combination
-from accord.merging.merging_method import per_model
+from accord.merging.merging_method import divisor, per_model
 from accord.method import Method
 
 
@@ -43,9 +42,7 @@ class Linear(Combination):
 
     def coefficients(self, models: int, based: bool, gramian: Array | None) -> Sequence[float]:
         weights = per_model(self.weights, models, 1.0, "weights")
-        total = sum(weights)
         if not self.normalise:
             return [0.0, *weights]
-        if not total:
-            raise ConfigurationError(f"the weights {weights} sum to 0; give others, or normalise=False")
+        total = divisor(weights, "give others, or normalise=False")
         return [0.0, *(weight / total for weight in weights)]

@@ -17,7 +17,7 @@ from accord.merging.beside import fault
 from accord.merging.block import BLOCK
 from accord.merging.checkpoint import Checkpoint
 from accord.merging.guarding import stamps
-from accord.merging.open_checkpoint import open_checkpoint
+from accord.merging.open_checkpoint import expanded, open_checkpoint
 from accord.merging.tensor_files import open_file
 from accord.merging.writing import raw, write_whole
 
@@ -112,7 +112,7 @@ def verify(out: str | Path) -> int:
         RunError: it is unfinished, or names the file or tensor that is missing, extra or changed.
         DataError: a file is damaged.
     """
-    out = Path(out)
+    out = expanded(out)
     record = read(out / MANIFEST)
     if record is None:
         state = "was not finished: run the same merge again" if (out / JOURNAL).exists() else "is no merge of Accord's"

@@ -22,7 +22,7 @@ from accord.merging.in_memory import warn_not_finite
 from accord.merging.layer_pruning import LayerPruning
 from accord.merging.memory import MEGABYTE, threads_within
 from accord.merging.merging_method import MergingMethod
-from accord.merging.open_checkpoint import open_checkpoint
+from accord.merging.open_checkpoint import expanded, open_checkpoint
 from accord.merging.progress import WRITING, Progress, Tally, bytes_read
 from accord.merging.shards import INDEX, Shard, index_text, lay_out
 from accord.merging.writing import ShardWriter, explained
@@ -144,8 +144,9 @@ class MergePlan:
             with ShardWriter(self.out, shard, tally.add) as writer:
                 engine.merge([entries[entry.name] for entry in shard.entries], writer, found)
                 check_unchanged(self.stamps)
-            done[shard.file] = writer.checksums()
-            manifest.write(self.out / manifest.JOURNAL, begun)
+            told = done | {shard.file: writer.checksums()}
+            manifest.write(self.out / manifest.JOURNAL, begun | {"tensors": told})
+            done |= told  # finished is what the record on disk says is
 
     def _pruned(self, begun: dict[str, Any], engine: Engine, progress: Progress | None) -> Sequence[Entry]:
         """Return what is left to merge; layers are ranked once, whatever becomes of the run that did it."""
@@ -280,7 +281,8 @@ def plan_entries(
     for option, value in (("threads", threads), ("shard_bytes", shard_bytes)):
         if value is not None and value < 1:
             raise ConfigurationError(f"{option} is 1 or more; got {value}")
-    if Path(out).is_file():
+    folder = expanded(out)
+    if folder.is_file():
         raise ConfigurationError(f"{out} is a file, and the result of a merge is a folder")
     looked: list[Entry] = []
     if pruning is not None:
@@ -289,7 +291,7 @@ def plan_entries(
     fitting, peak = threads_within([*entries, *looked], threads or os.cpu_count() or 1, memory)
     return MergePlan(
         title=title,
-        out=Path(out),
+        out=folder,
         inputs=tuple(label(checkpoint, place) for place, checkpoint in enumerate(checkpoints)),
         shards=tuple(lay_out(entries, shard_bytes)),
         threads=fitting,

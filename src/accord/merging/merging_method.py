@@ -17,6 +17,10 @@ from accord.method import Method
 if TYPE_CHECKING:
     from accord.merging.entry import Rules
 
+# The largest float32, about: numbers that models are multiplied by, and their sums, stay finite in float64.
+LARGEST = 1e38
+# What is left of a sum of weights that is meant to be 0 is less than this share of their magnitudes.
+ROUNDING = 1e-12
 Weights = nn.Module | Mapping[str, Tensor]
 
 
@@ -69,7 +73,8 @@ class MergingMethod(ABC):
             if self.fewest == self.most:
                 bounds = f"exactly {self.fewest}"
             besides = "the base among them" if self.counts_base else "besides a base"
-            raise ConfigurationError(f"{name} merges {bounds} checkpoints, {besides}; it was given {count}")
+            what = "checkpoint" if self.fewest == 1 and self.most in (None, 1) else "checkpoints"
+            raise ConfigurationError(f"{name} merges {bounds} {what}, {besides}; it was given {count}")
 
     def __call__(
         self, base: Weights | None, models: Sequence[Weights], *, rules: Rules | None = None
@@ -106,12 +111,25 @@ def per_model(values: Sequence[float] | float | None, models: int, default: floa
     """Return one number per model from an option that is one for all, one each, or left out.
 
     Raises:
-        ConfigurationError: there are more or fewer numbers than models.
+        ConfigurationError: there are more or fewer numbers than models, or one that is none or beyond all measure.
     """
     if values is None:
         return [default] * models
-    if isinstance(values, int | float):
-        return [float(values)] * models
-    if len(values) != models:
-        raise ConfigurationError(f"{option} has {len(values)} numbers for {models} models; give one for each")
-    return [float(value) for value in values]
+    given = [values] * models if isinstance(values, int | float) else list(values)
+    if len(given) != models:
+        raise ConfigurationError(f"{option} has {len(given)} numbers for {models} models; give one for each")
+    if odd := [value for value in given if not abs(value) <= LARGEST]:
+        raise ConfigurationError(f"{option} is a number between -{LARGEST:g} and {LARGEST:g}; got {odd[0]}")
+    return [float(value) for value in given]
+
+
+def divisor(weights: Sequence[float], way_out: str = "give others") -> float:
+    """Return the sum of weights that are divided by it.
+
+    Raises:
+        ConfigurationError: it is 0 up to rounding, and what is left of it would enlarge everything beyond measure.
+    """
+    total = sum(weights)
+    if abs(total) <= ROUNDING * sum(map(abs, weights)):
+        raise ConfigurationError(f"the weights {list(weights)} sum to 0, by which they cannot be divided; {way_out}")
+    return total

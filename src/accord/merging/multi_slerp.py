@@ -10,7 +10,7 @@ import numpy as np
 from accord.errors import ConfigurationError
 from accord.merging.combination import Array, Combination
 from accord.merging.gramians import GramianSurvey
-from accord.merging.merging_method import per_model
+from accord.merging.merging_method import divisor, per_model
 from accord.merging.sphere import spherical_mean
 from accord.merging.survey import Survey
 from accord.method import Method
@@ -81,6 +81,5 @@ def shares(weights: Sequence[float] | float | None, models: int) -> list[float]:
         ConfigurationError: they sum to 0, or do not fit the models.
     """
     values = per_model(weights, models, 1.0, "weights")
-    if not sum(values):
-        raise ConfigurationError(f"the weights {values} sum to 0; give others")
-    return [value / sum(values) for value in values]
+    total = divisor(values)
+    return [value / total for value in values]

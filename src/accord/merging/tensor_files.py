@@ -12,6 +12,8 @@ from torch import Tensor
 from accord.errors import DataError
 from accord.merging.checkpoint import TensorFile
 
+# What Git puts in place of a large file until it is fetched begins so.
+POINTER = b"version https://git-lfs"
 PYTORCH = (".bin", ".pt", ".pth")
 # Training scripts store the weights one level down, under one of these names.
 INSIDE = ("state_dict", "model", "model_state_dict")
@@ -71,11 +73,18 @@ def open_file(path: Path) -> TensorFile:
         raise DataError(f"there is no file {path}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes): download or copy it again")
+    if _points(path):
+        raise DataError(f"{path} is a pointer of Git LFS, and not the file itself: run `git lfs pull` in its folder")
     if path.suffix == ".safetensors":
         return SafetensorsFile(path)
     if path.suffix in PYTORCH:
         return PyTorchFile(path)
     raise DataError(f"{path} is not a checkpoint: expected .safetensors, {', '.join(PYTORCH)} or a folder of them")
+
+
+def _points(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
 
 
 def damaged(path: Path, error: Exception) -> DataError:

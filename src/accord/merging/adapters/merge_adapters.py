@@ -20,6 +20,7 @@ from accord.merging.adapters.open_adapter import ADAPTER_CONFIG, PREFIX, WEIGHTS
 from accord.merging.adapters.products import check_alike, concatenate, decompose, shape_of, truncate
 from accord.merging.beside import write_beside
 from accord.merging.combination import Combination
+from accord.merging.in_memory import warn_not_finite
 from accord.merging.merging_method import MergingMethod
 from accord.merging.progress import MERGING, Progress, Tally
 from accord.merging.writing import explained, write_whole
@@ -95,8 +96,8 @@ def merge_adapters(
             or ``"merging"``.
 
     Raises:
-        DataError: DoRA, whose change is no sum; tensors replaced as a whole, which have no change without the base; or
-            modules that do not fit each other.
+        DataError: DoRA, whose change is no sum; tensors replaced as a whole, which have no change without the base;
+            modules that do not fit each other; or numbers that are not finite, of which no rank comes near.
         ConfigurationError: a method that needs a rank, and none is given.
     """
     weighted = check_adapters(adapters, method, rank)
@@ -104,12 +105,14 @@ def merge_adapters(
     merged: dict[str, tuple[Factors, Tensor, Tensor]] = {}
     lost: dict[str, tuple[float, float]] = {}
     tally, sizes = Tally(progress), {module: 8 * math.prod(shape_of(parts)) for module, parts in modules.items()}
-    for module, left, right, gone in _cuts(modules, method, weighted, rank, progress):
+    for module, left, right, gone in _cuts(modules, method, weighted, rank, dtype, progress):
         if not merged:
             tally.begin(MERGING, sum(sizes.values()))
         tally.add(sizes[module])
         like = next(part for part in modules[module] if part is not None)
-        merged[module], lost[module] = (like, left.to(dtype), right.to(dtype)), gone
+        if odd := sum(int((~torch.isfinite(side)).sum()) for side in (left, right)):
+            warn_not_finite(f"the factors of {module}", odd)
+        merged[module], lost[module] = (like, left, right), gone
     width = max(right.shape[0] for _, _, right in merged.values())
     return _assembled(adapters, merged, lost, width)
 
@@ -143,17 +146,32 @@ def _cuts(
     method: MergingMethod,
     weighted: Combination | None,
     rank: int | None,
+    dtype: torch.dtype,
     progress: Progress | None,
 ) -> Iterator[tuple[str, Tensor, Tensor, tuple[float, float]]]:
     """Yield each module, the factors ``[rows, r]`` and ``[r, width]`` of its merged change, and what they leave out."""
     if weighted is None:
         assert rank is not None
         for module, change in merge_changes(method, modules, progress):
-            yield module, *decompose(change, rank)
+            _check_finite(module, rank, change)
+            left, right, gone = decompose(change, rank)
+            yield module, left.to(dtype), right.to(dtype), gone
         return
     for module, parts in modules.items():
         left, right = concatenate(parts, weighted.coefficients(len(parts), True, None)[1:])
-        yield module, *((left, right, (0.0, 1.0)) if rank is None else truncate(left, right, rank))
+        gone = (0.0, 1.0)
+        if rank is not None:
+            _check_finite(module, rank, left, right)
+            left, right, gone = truncate(left, right, rank)
+        yield module, left.to(dtype), right.to(dtype), gone
+
+
+def _check_finite(module: str, rank: int, *made: Tensor) -> None:
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in made):
+        raise DataError(
+            f"the merged change of {module} has numbers that are not finite, and nothing of rank {rank} comes near it: "
+            "an adapter is damaged there, or was trained until it diverged; leave it out"
+        )
 
 
 def _assembled(

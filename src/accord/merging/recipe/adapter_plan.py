@@ -163,7 +163,10 @@ def _method(recipe: Recipe, sources: Sequence[Source]) -> tuple[MergingMethod, l
     for scope in scopes:
         for name, value in scope.items():
             if isinstance(value, list | Mapping):
-                raise ConfigurationError(f"{name}: gradients and filters are for models; an adapter takes one number")
+                raise ConfigurationError(
+                    f"{name}: gradients and filters are for models; adapters alone take one number. "
+                    "Write each as BASE+ADAPTER, which makes a whole model of them, or give a number"
+                )
     around = (recipe.parameters,)
     shared = {o.name: resolve(o, around, "", 0.0, "the recipe") for o in dialect.options if not o.each}
     each = [

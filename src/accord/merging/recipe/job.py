@@ -10,6 +10,7 @@ from typing import Any
 from accord.errors import ConfigurationError, RunError
 from accord.merging import manifest
 from accord.merging.memory import MEGABYTE
+from accord.merging.open_checkpoint import expanded
 from accord.merging.progress import Progress
 from accord.merging.recipe.adapter_plan import AdapterPlan, plan_adapters
 from accord.merging.recipe.inputs import Inputs
@@ -103,7 +104,7 @@ def begin_job(
 
     Args:
         source: a file, YAML text, or a mapping.
-        out: folder of the result.
+        out: folder of the result; ``~`` is your home.
         seed: of random masks, in place of the recipes' own.
         threads: at most.
         memory: bytes of anonymous memory at most.
@@ -113,11 +114,12 @@ def begin_job(
         ConfigurationError: it is no recipe, or the folder is none that the system could make.
     """
     recipes = tuple(with_seed(recipe, seed) for recipe in read_recipes(source))
+    folder = expanded(out)
     try:
-        Path(out).exists()
+        folder.exists()
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be the folder of the result: {error.strerror or error}") from error
-    return Job(recipes, Path(out), _folder(source), threads, memory, shard_bytes)
+    return Job(recipes, folder, _folder(source), threads, memory, shard_bytes)
 
 
 def _folder(source: str | Path | Mapping[str, Any]) -> Path:

@@ -19,6 +19,7 @@ from accord.merging.recipe.chat import chosen_template, template_files
 from accord.merging.recipe.configuration import as_bytes, layers_told, with_layers, with_tokens
 from accord.merging.recipe.dialect import Dialect, find_dialect, meaningless
 from accord.merging.recipe.entries import entries_of
+from accord.merging.recipe.filters import without_effect
 from accord.merging.recipe.heads import give_heads, untied
 from accord.merging.recipe.inputs import Inputs, Model
 from accord.merging.recipe.parts import Part, parts_of
@@ -116,6 +117,7 @@ def plan_recipe(
     parts = parts_of(recipe, inputs, dialect.base != "input" or recipe.method in COUNTS_BASE)
     leader = inputs.model(recipe.leader())
     members = list(dict.fromkeys(member.model for part in parts for member in part.members))
+    notes += without_effect(recipe, parts)
     vocabulary = vocabulary_of(recipe, inputs, members, leader)
     entries, models_of = entries_of(recipe, parts, vocabulary.instead)
     models = tuple(dict.fromkeys([leader, *inputs.opened]))
@@ -219,5 +221,11 @@ def _sorted(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def with_seed(recipe: Recipe, seed: int | None) -> Recipe:
-    """Return the recipe with another seed, if one is given."""
+    """Return the recipe with another seed, if one is given.
+
+    Raises:
+        ConfigurationError: it is negative.
+    """
+    if seed is not None and seed < 0:
+        raise ConfigurationError(f"seed is a whole number of 0 or more; got {seed}")
     return recipe if seed is None else replace(recipe, seed=seed)

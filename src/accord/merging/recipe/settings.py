@@ -50,9 +50,10 @@ def resolve(option: Option, scopes: Iterable[Settings], tensor: str, depth: floa
             if value is not None:
                 return value
     if option.default is REQUIRED:
+        places = "the model or" if option.each else "a slice, where there are some, or"
         raise ConfigurationError(
-            f"{where} has no {option.name}{f' for {tensor}' * bool(tensor)}: give one under parameters, "
-            f"of the model or of the whole recipe{_unmatched(option, scopes)}"
+            f"{where} has no {option.name}{f' for {tensor}' * bool(tensor)}: give one under parameters of {places} the "
+            f"whole recipe{'' if option.each else '; at a model it decides nothing'}{_unmatched(option, scopes)}"
         )
     return option.default
 
@@ -81,7 +82,7 @@ def evaluate(setting: Any, option: Option, tensor: str, depth: float) -> Any:
 
 def _along(values: list[Any], option: Option, depth: float) -> Any:
     if not values:
-        return None
+        raise ConfigurationError(f"{option.name}: an empty list says nothing; give a number, or leave it out")
     found = [_value(value, option) for value in values]
     place = depth * (len(found) - 1)
     first = int(place)

@@ -24,7 +24,7 @@ def parse_tokenizer(value: Any) -> Tokenizer:
     _known(value, KEYS, "tokenizer")
     multiple = value.get("pad_to_multiple_of")
     if multiple is not None and (type(multiple) is not int or multiple < 1):
-        raise ConfigurationError(f"tokenizer: pad_to_multiple_of is a whole number; got {multiple!r}")
+        raise ConfigurationError(f"tokenizer: pad_to_multiple_of is a whole number of 1 or more; got {multiple!r}")
     tokens = value.get("tokens") or {}
     if not isinstance(tokens, Mapping):
         raise ConfigurationError(f"tokenizer: tokens maps tokens to what they are made of; got {tokens!r}")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from accord.errors import ConfigurationError
-from accord.merging.merging_method import MergingMethod
+from accord.merging.breadcrumbs import check_gammas
+from accord.merging.merging_method import MergingMethod, divisor
 from accord.registry import build
 
 
@@ -63,8 +64,8 @@ def _exactly(count: int, values: Values, name: str) -> list[Mapping[str, Any]]:
 
 def _divisible(values: Values, normalised: bool, way_out: str) -> list[float]:
     weights = values.each_of("weight")
-    if normalised and not sum(weights):
-        raise ConfigurationError(f"the weights {weights} sum to 0, by which they cannot be divided; {way_out}")
+    if normalised:
+        divisor(weights, way_out)
     return weights
 
 
@@ -125,6 +126,7 @@ def breadcrumbs(elect: bool) -> Make:
 
     def make(values: Values) -> MergingMethod:
         densities, agreement = _agreement(values, elect)
+        check_gammas(values.each_of("gamma"))
         # mergekit keeps the density and gives up outliers for it.
         gammas = [min(gamma, 1.0 - density) for gamma, density in zip(values.each_of("gamma"), densities, strict=True)]
         options = {"density": densities, "gamma": gammas, "rescale": values.shared["rescale"]}
