@@ -22,6 +22,10 @@ def test_documents_are_plain_data() -> None:
         None,
         [{"c": 1}, {"c": 1}, {"c": 1, "d": 2}],
     ]
+    # Several merges in one mapping are no key that stands twice, and 1 is not "1".
+    merged = "a: &a {x: 1}\nb: &b {y: 2}\nc: {<<: *a, <<: *b, z: 3}\n"
+    assert read_documents(merged, "it")[0]["c"] == {"x": 1, "y": 2, "z": 3}
+    assert read_documents("1: a\n'1': b\n", "it") == [{1: "a", "1": "b"}]
     assert read_documents("", "it") == [] and read_documents("\ufeffa: 1", "it") == [{"a": 1}]
 
 
@@ -52,6 +56,15 @@ def test_what_cannot_be_read_is_named(text: str, message: str) -> None:
 
 def test_a_long_file_is_no_bomb() -> None:
     assert len(read_documents("\n".join(f"- k{n}" for n in range(5000)), "it")[0]) == 5000
+
+
+def test_values_are_counted_as_often_as_they_are_used() -> None:
+    def many(side: int) -> str:
+        return f"a: &a [{','.join(['0'] * side)}]\nb: [{','.join(['*a'] * side)}]\n"
+
+    assert len(read_documents(many(900), "it")[0]["b"]) == 900
+    with pytest.raises(ConfigurationError, match="1,000,000 values"):
+        read_documents(many(1001), "it")
 
 
 @pytest.mark.parametrize("read", [read_recipes, read_yaml, Spec.from_yaml], ids=["recipe", "mapping", "specification"])

@@ -114,6 +114,8 @@ def test_a_task_that_a_batch_lacks(method: type[MoDo] | type[SDMGrad]) -> None:
     assert weights[4] == 0 and float(weights.sum()) == pytest.approx(1.0)
     assert float(aggregator.shares[1]) == pytest.approx(1 / 3) and float(aggregator.shares.sum()) == pytest.approx(1.0)
     assert float(weights[0]) == pytest.approx(float(weights[3]))
+    # The others have moved on by what both batches have of them.
+    assert aggregator.shares[0] != aggregator.shares[2] and aggregator.units.isfinite().all()
     with pytest.raises(NonFiniteError, match=r"\[4\]"):
         aggregator.weights(rows @ rows.T)
     assert not aggregator.weights(rows @ rows.T, active=torch.zeros(6, dtype=torch.bool)).any()
