@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, tensor
 
 import accord
-from accord.errors import ConfigurationError
+from accord.errors import ConfigurationError, NonFiniteError
 from accord.weighting import GradNorm
 
 
@@ -108,6 +108,17 @@ def test_the_weights_descend_the_papers_objective(scale: float) -> None:
         adam.step()
         ours.data *= 3 / ours.data.sum()
     assert np.ptp(found.numpy()) > 0.05, "weights that hardly moved test nothing"
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_gradients_that_are_not_finite_are_named_and_leave_no_trace(bad: float) -> None:
+    weighting, losses, gramian = GradNorm(), torch.ones(3), torch.diag(tensor([1.0, bad, 4.0]))
+    with pytest.raises(NonFiniteError, match=r"gradients of task\(s\) \[1\]"):
+        weighting(losses, gramian=gramian)
+    active = tensor([True, False, True])
+    for _ in range(2):
+        weights = weighting(losses, gramian=gramian, active=active)
+    assert weights.isfinite().all() and weights[0] > weights[2] > 0
 
 
 def test_losses_that_are_all_zero_are_no_accident() -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from accord.balancer import DirectWeighting
+from accord.balancer import DirectWeighting, check_finite
 from accord.errors import ConfigurationError
 from accord.method import Method
 from accord.weighting.adam import adam
@@ -79,6 +79,8 @@ class GradNorm(DirectWeighting):
             self._begin(len(losses))
         check_tasks(len(self.weights), losses, "GradNorm")
         values, mask = observed(losses, active, self.weights)
+        kept = mask.nonzero().squeeze(1).to(gramian.device)
+        check_finite(gramian.detach()[kept][:, kept], kept)
         chosen = share(self.weights, losses, active)
         if mask.any():
             norms = gramian.detach().diagonal().to(self.weights).clamp(min=0.0).sqrt()
