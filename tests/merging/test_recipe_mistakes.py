@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from pathlib import Path
+from typing import Literal, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -24,9 +26,13 @@ from accord.merging import (
     plan_merge,
     verify,
 )
+from accord.merging.merging_method import MergingMethod
+from accord.merging.recipe.kinds import check_kinds
+from accord.registry import registered
 
 MODELS = "models: [{model: alpha, parameters: {weight: 1}}, {model: beta, parameters: {weight: 3}}]\n"
 LINEAR = f"{MODELS}merge_method: linear\n"
+OWN = "models: [alpha, beta]\nbase_model: base\nmerge_method: accord.TIES\n"
 THREE = "models: [{model: alpha}, {model: beta}, {model: gamma}]\nparameters: {weight: 1}\n"
 
 
@@ -70,6 +76,19 @@ def plan(text, out="never"):
             "{model: gamma, parameters: {weight: 0.2}}]\nmerge_method: linear\n",  # of which 3e-17 are left
             r"\[0.5, -0.7, 0.2\] sum to 0, .* normalize: false",
         ),
+        (
+            f"{OWN}parameters: {{density: much}}\n",
+            r"density of TIES is a list \(each a number\) or a number; got 'much'",
+        ),
+        (
+            f"{OWN}parameters: {{weights: [1, [2]]}}\n",
+            r"weights of TIES is .* or a number or nothing; got \[1, \[2\]\]",
+        ),
+        (f"{OWN}parameters: {{scale: true}}\n", "scale of TIES is a number; got True"),
+        (f"{OWN}parameters: {{rescale: 1}}\n", "rescale of TIES is true or false; got 1"),
+        (f"{OWN}parameters: {{trim: tensors}}\n", "TIES has no trim 'tensors'. Did you mean 'tensor'"),
+        (f"{OWN.replace('TIES', 'WUDI')}parameters: {{steps: 1.5}}\n", "steps of WUDI is a whole number; got 1.5"),
+        (f"{LINEAR}layers: false\n", "layers is the name of a stack of layers, such as model.layers; got False"),
         (LINEAR.replace("weight: 3", "weight: []"), "weight: an empty list says nothing; give a number"),
         (
             "models: [alpha, {model: beta, parameters: {t: 0.5}}]\nmerge_method: slerp\nbase_model: alpha\n",
@@ -206,6 +225,20 @@ def test_gradients_without_layers_are_named(tmp_path):
         notes = plan(f"{flat.format(weight)}merge_method: linear\n").notes
         assert any("tell of no layers, so that a list's first entry" in note for note in notes) is told
     assert not any("no layers" in note for note in plan(f"{WEIGHT.format('[1, 2]')}merge_method: linear\n").notes)
+
+
+@pytest.mark.parametrize("cls", [c for c in registered("merging").values() if issubclass(c, MergingMethod)])
+def test_the_defaults_of_all_methods_are_of_their_kinds(cls):
+    parameters = inspect.signature(cls).parameters
+    check_kinds(cls, {name: p.default for name, p in parameters.items() if p.default is not p.empty})
+
+
+@pytest.mark.parametrize("cls", [c for c in registered("merging").values() if issubclass(c, MergingMethod)])
+def test_texts_that_no_option_has_are_refused_and_not_read_past(cls):
+    chosen = [name for name, hint in get_type_hints(cls.__init__).items() if get_origin(hint) is Literal]
+    for name in chosen:
+        with pytest.raises(ConfigurationError, match="'nonsense'"):
+            cls(**{name: "nonsense"})
 
 
 def test_a_seed_that_no_recipe_could_have_is_refused():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from accord.errors import ConfigurationError
+from accord.errors import ConfigurationError, suggest
 from accord.merging.at_once import MergesAtOnce
 from accord.merging.block import Block
 from accord.merging.compiled import Delta
@@ -20,6 +20,7 @@ from accord.merging.selection import Thresholds, top
 from accord.merging.survey import Survey
 from accord.method import Method
 
+TRIMS = ("model", "tensor")
 DRAWS = {"none": 0.0, "positive": 1.0}
 
 
@@ -72,6 +73,10 @@ class TIES(MergingMethod, MergesAtOnce):
         rescale: bool = False,
     ) -> None:
         check_densities(density)
+        chosen = (("trim", trim, TRIMS), ("merge", merge, get_args(How)), ("draw", draw, tuple(DRAWS)))
+        for option, value, choices in chosen:
+            if value not in choices:
+                raise ConfigurationError(f"TIES has no {option} {value!r}. {suggest(str(value), choices)}")
         self.density = density
         self.trim: Literal["model", "tensor"] = trim
         self.merge: How = merge

@@ -11,9 +11,10 @@ from accord.errors import ConfigurationError, suggest
 from accord.merging.layer_pruning import LayerPruning
 from accord.merging.merging_method import MergingMethod
 from accord.merging.recipe import translate
+from accord.merging.recipe.kinds import check_kinds
 from accord.merging.recipe.settings import Option
 from accord.merging.recipe.translate import Make, Values
-from accord.registry import build, find, registered
+from accord.registry import build, check_params, find, registered
 
 Own = Literal["needed", "optional", "input"]
 # So are Accord's own methods and options called, where a recipe wants them and not mergekit's.
@@ -149,6 +150,8 @@ def _own(cls: type[MergingMethod]) -> Dialect:
         named = [name for name in parameters if any(name in model for model in values.each)]
         given = {name: values.each_of(name) for name in named}
         given |= {name: value for name, value in values.shared.items() if name not in given}
+        check_params(cls, given)
+        check_kinds(cls, given)
         return build(cls.__name__, ({"seed": values.seed} if "seed" in parameters else {}) | given, rooms=("merging",))
 
     base: Own = {"needed": "needed", "optional": "optional", "unused": "input"}[cls.base]  # type: ignore[assignment]

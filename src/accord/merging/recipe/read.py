@@ -104,7 +104,7 @@ def _recipe(document: Any) -> Recipe:
         seed=_whole("seed", content.get("seed", 0), 0) or 0,
         missing=missing,
         extra=extra,
-        layers=content.get("layers"),
+        layers=_stack(content.get("layers")),
         rank=_whole("rank", content.get("rank"), 1),
         pruning=_pruning(content["layer_pruning"]) if "layer_pruning" in content else None,
         raw=document,
@@ -134,6 +134,12 @@ def _dtypes(content: Mapping[str, Any]) -> list[str | None]:
         if name not in DTYPES:
             raise ConfigurationError(f"{key} is one of {', '.join(DTYPES)}; got {value!r}")
     return [None, *short]
+
+
+def _stack(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"layers is the name of a stack of layers, such as model.layers; got {value!r}")
+    return value
 
 
 def _name(value: Any) -> str | None:
