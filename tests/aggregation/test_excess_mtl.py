@@ -61,6 +61,18 @@ def test_a_task_without_gradient_at_first() -> None:
     assert aggregator.initial[0] > 0 and aggregator.logits.isfinite().all()
 
 
+def test_heads_descend_the_loss_of_those_that_are_there() -> None:
+    aggregator, rows = ExcessMTL(eta=2.0), torch.diag(tensor([1.0, 2.0, 3.0]))
+    assert not aggregator.head_weights(torch.ones(3), active=torch.zeros(3, dtype=torch.bool)).any()
+    for factor in (1.0, 0.1, 0.5):
+        aggregator(rows * tensor([[1.0], [factor], [2 * factor]]))
+    active = tensor([True, False, True])
+    heads = aggregator.head_weights(torch.ones(3), active=active)
+    everybody = aggregator.head_weights(torch.ones(3), active=torch.ones(3, dtype=torch.bool))
+    assert float(heads.sum()) == pytest.approx(1.0) and heads[1] == 0
+    assert float(heads[0] / heads[2]) == pytest.approx(float(everybody[0] / everybody[2]))
+
+
 def test_eta_is_checked() -> None:
     for wrong in (0.0, -1.0, math.nan):
         with pytest.raises(ConfigurationError, match="eta"):

@@ -41,6 +41,14 @@ def test_two_orthogonal_by_hand() -> None:
     assert FairGrad(2.0)(jacobian).tolist() == pytest.approx(wanted.tolist())
 
 
+def test_a_zero_gradient_counts_in_the_length_and_has_no_say() -> None:
+    rows = torch.tensor([[1.0, 0.0], [0.0, 3.0], [0.0, 0.0]], dtype=torch.float64)
+    for alpha in (0.5, 1.0, 2.0):
+        with_zero, without = FairGrad(alpha)(rows), FairGrad(alpha)(rows[:2])
+        # Mean lengths 4/3 and 2, and one direction.
+        assert with_zero.tolist() == pytest.approx((without * 2 / 3).tolist())
+
+
 def test_proportional_fairness_is_the_nash_bargain() -> None:
     rows = torch.randn(5, 9, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     assert FairGrad(1.0)(rows).tolist() == pytest.approx(NashMTL()(rows).tolist())

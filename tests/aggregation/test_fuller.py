@@ -33,6 +33,9 @@ def test_branches_end_at_one_length_and_a_silent_one_stays_silent(scale: float) 
     parts = FULLER([2, 3, 4])(rows).split([2, 3, 4, 3])
     lengths = [float(part.double().norm()) for part in parts]
     assert lengths[0] == 0.0 and lengths[1] > 0 and lengths[1] == pytest.approx(lengths[2])
+    # Lengths 2 and 4: their mean is 3, and the silent branch is none of them.
+    alone = tensor([[0.0, 0.0, 2.0, -4.0, 1.0]], dtype=torch.float64) * scale
+    assert (FULLER([2, 1, 1])(alone) / scale).tolist() == pytest.approx([0.0, 0.0, 3.0, -3.0, 1.0])
 
 
 def test_absent_tasks_are_absent_from_the_first_level() -> None:

@@ -110,6 +110,9 @@ def test_the_steadier_wins_and_a_habitual_winner_yields() -> None:
     aggregator = GCond(smooth=False, window=3)
     found = []
     for step in range(5):
+        if step == 3:  # what it has learned so far is in its state
+            kept, aggregator = aggregator.state_dict(), GCond(smooth=False, window=3)
+            aggregator.load_state_dict(kept)
         # The first keeps its direction, the second wavers; both keep their lengths.
         rows = tensor([[0.0, 0.0, 1.0], [0.3 * (-1) ** step, 0.0, -1.0]], dtype=torch.float64)
         found.append(aggregator(rows).tolist())
@@ -181,6 +184,13 @@ def test_absent_tasks_leave_it_on_the_scale_of_the_mean() -> None:
     for active in ([True, True, False], [True, False, False]):
         assert not slow(whole, active=tensor(active)).any()
     assert slow(whole, active=tensor([True, True, False])).tolist() == pytest.approx((3 * row[0]).tolist())
+
+
+def test_a_task_that_no_call_had_is_remembered_as_it_was() -> None:
+    slow, rows = GCond(accumulate=2), tensor([[1.0, 0.0], [0.0, 3.0]], dtype=torch.float64)
+    for active in ([True, True], [True, True], [True, False], [True, False]):
+        slow(rows, active=tensor(active))
+    assert slow.lengths[1] == 3.0 and slow.previous[1].tolist() == [0.0, 1.0]  # of two halves, once each
 
 
 def test_a_resumed_instance_has_what_was_gathered() -> None:

@@ -18,6 +18,7 @@ def test_each_coordinate_keeps_one_sign() -> None:
     positive, negative = rows.clamp(min=0).mean(dim=0), rows.clamp(max=0).mean(dim=0)
     assert torch.isclose(found, torch.where(found > 0, positive, negative)).all()
     assert bool((found > 0).any()) and bool((found < 0).any())
+    assert torch.equal(GradDrop(seed=3)(rows), found) and not torch.equal(GradDrop(seed=4)(rows), found)
 
 
 def test_the_odds_are_the_purity() -> None:

@@ -65,6 +65,13 @@ def test_the_first_step_of_two_is_gradient_surgery() -> None:
     assert GradVac()(opposed).tolist() == pytest.approx([0.0, 0.0], abs=1e-12)
 
 
+def test_a_zero_gradient_meets_nobody() -> None:
+    vaccine = GradVac(beta=0.5)
+    vaccine(torch.ones(2, 2, dtype=torch.float64))
+    assert vaccine(torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)).tolist() == [0.5, 0.0]
+    assert vaccine.targets[[0, 1], [1, 0]].tolist() == pytest.approx([0.5, 0.5])
+
+
 def test_absent_tasks_keep_their_targets() -> None:
     vaccine = GradVac(beta=0.5)
     vaccine(torch.ones(3, 2))
@@ -73,6 +80,14 @@ def test_absent_tasks_keep_their_targets() -> None:
     assert vaccine.targets[0, 2] < 0.5
     with pytest.raises(ConfigurationError, match="set up for 3 tasks"):
         vaccine(torch.eye(2))
+
+
+def test_its_orders_are_its_seeds() -> None:
+    # Each pair conflicts, so that the order in which a gradient meets the others matters.
+    rows = torch.tensor([[1.0, 0.0, 0.2], [-0.5, 0.9, 0.2], [-0.3, -0.9, 0.2]], dtype=torch.float64)
+    vaccines = [GradVac(seed=seed) for seed in (5, 5, 6)]
+    runs = [torch.stack([vaccine(rows) for _ in range(6)]) for vaccine in vaccines]
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
 
 
 def test_beta_is_checked() -> None:
