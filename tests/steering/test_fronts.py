@@ -18,10 +18,13 @@ from tests.training.tables import make_table, only
 import accord
 from accord.data import read_parquet
 from accord.errors import ConfigurationError, MissingExtraError, RunError
+from accord.pareto.hypervolume import volume
 from accord.steering import FrontRun, open_front, parse_front, run_front
 from accord.steering.measure import measure
 from accord.steering.results import live_resamples
+from accord.steering.rows import Rows
 from accord.training import plan
+from accord.training.prepare import prepare
 from accord.training.problem import all_outputs
 
 STEERABLE = ("cosmos", "pa_mal", "pa_lo_ra", "pareto_hyper_network")
@@ -179,6 +182,54 @@ def test_several_seeds_keep_the_best_and_tell_of_all(tmp_path: Path) -> None:
     assert "2 seeds" in found.results["paragraph"] and "of the seeds" in found.results["paragraph"]
     run = open_front(found.directory)
     assert run.evaluate(run.preferences[0]) == run.points[0].live
+
+
+def test_what_a_front_says_of_rows_is_what_its_weights_do_there(tmp_path: Path) -> None:
+    """Test figures, hypervolumes and their reference, once more from the weights that were saved."""
+    what = plan(only(make_table(400), "bought", "price"), targets=("bought", "price"), options=BUDGET)
+    found = run_front(what, parse_front({"method": "cosmos", "points": 3}), tmp_path / "front")
+    run, prepared = open_front(found.directory), prepare(what.spec, what.table, what.schema)
+    test = Rows(prepared.features, prepared.targets).take(prepared.parts["test"])
+
+    def losses(outputs: list[torch.Tensor]) -> list[float]:
+        return [float(loss) for loss in run.objectives.losses(outputs, test.targets) if loss is not None]
+
+    points = np.array([losses(run.front.outputs(test, preference)) for preference in run.preferences])
+    told = [list(point.test.losses.values()) for point in run.points if point.test is not None]
+    assert np.array(told) == pytest.approx(points, rel=1e-4)
+    average = [encoder.bias().expand(len(test), -1) for encoder in run.objectives.encoders]
+    volumes, corner = found.results["hypervolume"], np.array(losses(average))
+    assert volumes["reference"] == pytest.approx(corner.tolist(), rel=1e-5) and volumes["split"] == "test"
+    balanced, *singles = (list(one.test.losses.values()) for one in run.baselines if one.test is not None)
+    assert volumes["front"]["value"] == pytest.approx(volume(points, corner), rel=1e-3)
+    assert volumes["balanced"]["value"] == pytest.approx(volume(np.array([balanced]), corner), rel=1e-4)
+    assert volumes["singles"]["value"] == pytest.approx(volume(np.array(singles).T, corner), rel=1e-4)
+    gain = volumes["gain"]
+    assert gain["value"] == pytest.approx(volumes["front"]["value"] - volumes["balanced"]["value"])
+    assert all(one["low"] <= one["value"] <= one["high"] for one in volumes.values() if isinstance(one, dict))
+    dominated = [bool(((other <= own).all(1) & (other < own).any(1)).any()) for own, other in against(run)]
+    assert [point.dominated for point in run.points] == dominated
+
+
+def against(run: FrontRun) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each point's live losses, and those of all points."""
+    live = np.array([list(point.live.losses.values()) for point in run.points])
+    return [(own, live) for own in live]
+
+
+def test_of_several_seeds_the_front_of_greatest_hypervolume_is_kept(tmp_path: Path) -> None:
+    usual = {"evaluation.baselines": False, "training.epochs": 1}
+    fronts = {
+        seed: open_front(make_front(tmp_path / str(seed), options={**usual, "seed": seed}, points=3).directory)
+        for seed in (5, 6, 7)
+    }
+    both = make_front(tmp_path / "both", options={**usual, "seed": 5, "evaluation.seeds": 3}, points=3)
+    volumes = {seed: volume(against(run)[0][1], np.array(run.results["reference"])) for seed, run in fronts.items()}
+    best = max(volumes, key=lambda seed: volumes[seed])
+    assert both.results["seeds"] == [5, 6, 7] and both.results["saved_seed"] == best
+    assert both.results["points"] == fronts[best].results["points"]
+    mean = np.mean([run.results["hypervolume"]["front"]["value"] for run in fronts.values()])
+    assert both.results["hypervolume"]["front"]["value"] == pytest.approx(mean)
 
 
 def test_preferences_are_brought_to_one_and_refused_where_they_are_none(cosmos: FrontRun) -> None:
