@@ -40,6 +40,12 @@ def test_several_selected_keep_the_contract() -> None:
     check_aggregator(lambda: Krum(byzantine=0, selected=3), ("unanimous", "within_scale", "convex"), examples=5)
 
 
+def test_with_few_tasks_one_neighbour_is_compared_with_at_least() -> None:
+    assert Krum(byzantine=1)(torch.tensor([[0.0], [10.0], [10.5]])).tolist() == [10.0]
+    assert Krum(byzantine=5, selected=2)(torch.tensor([[0.0], [10.0], [10.5]])).tolist() == [10.25]
+    assert Krum(byzantine=1, selected=9)(torch.tensor([[2.0], [4.0]])).tolist() == [3.0]
+
+
 def test_options_are_checked() -> None:
     with pytest.raises(ConfigurationError, match="byzantine"):
         Krum(byzantine=-1)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import torch
 
 from accord.pareto import LinearScalarisation, SmoothTchebycheffScalarisation, TchebycheffScalarisation
 from accord.steering.balancers import Scalarised
-from accord.steering.hypervolumes import Pile, no_skill
+from accord.steering.hypervolumes import Pile, hypervolumes, no_skill
 from accord.steering.measure import Measured, Value, measure
 from accord.steering.results import knee, resamples, undominated
+from accord.steering.rows import Rows
 from accord.steering.words import paragraph
 from accord.tasks import Labels, Objectives, Task
+from accord.training.prepare import Prepared
 
 
 def objectives(rows: int = 200) -> tuple[Objectives, dict[str, Labels]]:
@@ -76,6 +80,20 @@ def test_a_pile_resamples_as_taking_the_rows_would() -> None:
     for number, one in enumerate(outputs):
         taken = found.losses([o[rows] for o in one], [t.take(rows) for t in targets])
         assert means[0, number] == pytest.approx([float(loss or 0) for loss in taken], rel=1e-4)
+
+
+def test_gains_and_intervals_are_of_the_same_rows_and_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pile(loss: float) -> Pile:
+        return Pile([[(torch.full((50,), loss), torch.ones(50)) for _ in range(2)]])
+
+    # Two seeds, whose fronts cover 0.8^2 and 0.6^2 of the square below (1, 1), and their balanced models 0.2^2.
+    seeds: Any = [{"front": pile(0.2), "balanced": pile(0.8)}, {"front": pile(0.4), "balanced": pile(0.8)}]
+    monkeypatch.setattr("accord.steering.hypervolumes._piles", lambda one, *_: one)
+    rows, corner = cast(Rows, range(50)), torch.ones(2, dtype=torch.float64)
+    found = hypervolumes(seeds, cast(Prepared, None), rows, corner, resamples=200, confidence=0.95, seed=0)
+    wanted = {"front": (0.5, 0.36, 0.64), "balanced": (0.04, 0.04, 0.04), "gain": (0.46, 0.32, 0.6)}
+    for name, numbers in wanted.items():
+        assert tuple(found[name].values()) == pytest.approx(numbers, rel=1e-5), name
 
 
 def test_knee_and_dominance_by_hand() -> None:
