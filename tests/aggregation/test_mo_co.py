@@ -82,6 +82,16 @@ def test_absent_tasks_keep_gradient_and_share() -> None:
         aggregator(torch.ones(2, 3))
 
 
+def test_steps_are_counted_by_task_and_the_longest_count_is_that_of_the_weights() -> None:
+    aggregator = MoCo(beta=5.0, beta_decay=0.0, gamma=1.0, gamma_decay=1.0)
+    rows = tensor([[1.0, 0.0], [0.0, math.sqrt(3.0)]], dtype=torch.float64)
+    aggregator(7 * rows, active=tensor([True, False]))
+    # Nothing is followed farther than to where it is. Y Y' = diag(1, 3), s = 2 and c_2 = 1/2: (1/2, 1/2) less half of
+    # (1/4, 3/4), and 1/4 more for each.
+    assert aggregator(rows).tolist() == pytest.approx([5 / 8, 3 / 8 * math.sqrt(3.0)])
+    assert aggregator.steps.tolist() == [2.0, 1.0] and torch.equal(aggregator.tracked, rows)
+
+
 def test_options_are_checked() -> None:
     for options in ({"beta": 0.0}, {"beta_decay": -1.0}, {"gamma": math.inf}, {"gamma_decay": math.nan}, {"rho": -0.1}):
         with pytest.raises(ConfigurationError, match=next(iter(options))):

@@ -48,6 +48,8 @@ def test_a_soup_lies_between_its_models(recipe, tmp_path):
         assert point.live.losses == pytest.approx({"x": 20 * other**2, "y": 20 * share**2})
         assert point.live.metrics["x"]["hits"].value == pytest.approx(4 * share) and not point.dominated
     assert front.results["knee"] == 2 and front.tasks[0]["primary"] == "hits"
+    assert front.results["reference"] == pytest.approx([20.0, 20.0])  # the worst of each
+    assert "no other is better than 5 of them" in str(front)
     assert open_front(tmp_path / "front").evaluate([0.7, 0.3]).losses["x"] == pytest.approx(20 * 0.25**2)
     assert "<svg" in write_front(tmp_path / "front").read_text()
 
@@ -104,6 +106,35 @@ def test_weights_of_the_recipe_are_its_middle(recipe, tmp_path):
     merge_front(recipe, tmp_path / "front", distances, points=3)
     got = [open_checkpoint(tmp_path / "front" / "solutions" / f"{n:03d}")["w"].tolist() for n in range(3)]
     assert got == [[0.0, 4.0], [2.0, 2.0], [4.0, 0.0]]
+
+
+def test_a_merge_that_another_beats_is_said_to_be_beaten(recipe, tmp_path):
+    def evaluate(folder):
+        shares = int(folder.name)  # the middle one is worst at everything
+        return {"x": {"loss": [0.0, 5.0, 2.0][shares]}, "y": {"loss": [2.0, 5.0, 0.0][shares]}}
+
+    front = merge_front(recipe, tmp_path / "front", evaluate, points=3)
+    assert [point.dominated for point in front.points] == [False, True, False]
+    assert "no other is better than 2 of them" in str(front)
+    assert front.tasks[0]["metrics"]["loss"]["higher_is_better"] is False
+
+
+def test_a_models_own_weight_comes_before_that_of_the_recipe(recipe, tmp_path):
+    recipe |= {"merge_method": "task_arithmetic", "base_model": str(tmp_path / "base"), "parameters": {"weight": 0.5}}
+    del recipe["models"][1]["parameters"]
+    merge_front(recipe, tmp_path / "front", distances, points=2)
+    got = [open_checkpoint(tmp_path / "front" / "solutions" / f"{n:03d}")["w"].tolist() for n in range(2)]
+    # Twice its weight at either end: 2 of 1 for x, 2 of 1/2 for y.
+    assert got == [[0.0, 2.0], [8.0, 0.0]]
+
+
+def test_several_recipes_and_slices_are_refused(recipe, tmp_path):
+    (tmp_path / "two.yaml").write_text(f"{json.dumps({**recipe, 'name': 'one'})}\n---\n{json.dumps(recipe)}\n")
+    with pytest.raises(ConfigurationError, match="one recipe of whole models"):
+        merge_front(tmp_path / "two.yaml", tmp_path / "front", distances)
+    sources = [{**model, "layer_range": [0, 1]} for model in recipe["models"]]
+    with pytest.raises(ConfigurationError, match="one recipe of whole models"):
+        merge_front({"merge_method": "linear", "slices": [{"sources": sources}]}, tmp_path / "front", distances)
 
 
 def test_what_was_measured_is_not_measured_again(recipe, tmp_path):

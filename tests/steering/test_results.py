@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -12,9 +13,9 @@ from accord.pareto import LinearScalarisation, SmoothTchebycheffScalarisation, T
 from accord.steering.balancers import Scalarised
 from accord.steering.hypervolumes import Pile, hypervolumes, no_skill
 from accord.steering.measure import Measured, Value, measure
-from accord.steering.results import knee, resamples, undominated
+from accord.steering.results import _cosines, _cost, knee, resamples, undominated
 from accord.steering.rows import Rows
-from accord.steering.words import paragraph
+from accord.steering.words import paragraph, reach
 from accord.tasks import Labels, Objectives, Task
 from accord.training.prepare import Prepared
 
@@ -117,6 +118,8 @@ def test_measured_survives_json_and_has_the_metric_of_all_rows() -> None:
         for value in own.values():
             assert value.low <= value.value <= value.high, task
     assert made == measure(found, outputs, targets, resamples(200, 40, 0))
+    half = measure(found, outputs, targets, resamples(200, 40, 0), confidence=0.5).metrics["click"]
+    assert all(v.high - v.low < made.metrics["click"][n].high - made.metrics["click"][n].low for n, v in half.items())
     assert Measured.from_dict(made.to_dict()) == made
     gone = Measured.from_dict(
         {"losses": {"a": None}, "metrics": {"a": {"auc": {"value": None, "low": None, "high": None}}}}
@@ -135,6 +138,9 @@ def test_scalarised_weights_are_slopes_brought_to_one() -> None:
     probe = losses.double().requires_grad_()
     (slope,) = torch.autograd.grad(smooth(probe, preference), probe)
     assert Scalarised(smooth, preference)(losses).tolist() == pytest.approx((slope / slope.sum()).tolist(), rel=1e-6)
+    some = Scalarised(smooth, preference)(losses, active=torch.tensor([True, False, True]))
+    alone = Scalarised(smooth, torch.tensor([2 / 3, 1 / 3], dtype=torch.float64))(losses[[0, 2]])
+    assert some.tolist() == pytest.approx([float(alone[0]), 0.0, float(alone[1])])
     assert not Scalarised(smooth, preference)(losses, active=torch.zeros(3, dtype=torch.bool)).any()
 
 
@@ -180,3 +186,46 @@ def test_the_paragraph_claims_what_the_intervals_support() -> None:
     assert "does not clearly cover more" in described(*apart, (-0.1, 0.2))
     assert "covers less" in described(*apart, (-0.2, -0.1))
     assert "0.50 times the training time" in described(*apart, (0.1, 0.2))
+    assert "not of the seed" in described(*apart, (0.1, 0.2))
+    # As many digits as the interval has a use for: two of its half width.
+    assert "hypervolume 0.50 [0.40, 0.60] against" in described(*apart, (0.1, 0.2))
+    assert "difference +0.150 [+0.100, +0.200]" in described(*apart, (0.1, 0.2))
+    assert "difference +0.1000 [+0.1000, +0.1000]" in described(*apart, (0.1, 0.1))
+
+
+def test_reach_is_from_where_a_task_counts_least_to_where_it_counts_most_on_test_rows() -> None:
+    def point(share: float, value: float) -> dict[str, Any]:
+        def measured(number: float) -> dict[str, Any]:
+            return {"metrics": {"b": {"auc": {"value": number, "low": number - 0.01, "high": number + 0.01}}}}
+
+        return {"preference": [1 - share, share], **measured(0.5), "test": measured(value)}
+
+    task = {"name": "b", "primary": "auc", "metrics": {"auc": {"label": "AUC", "higher_is_better": True}}}
+    found = {"tasks": [{"name": "a"}, task], "points": [point(0.5, 0.3), point(1.0, 0.9), point(0.0, 0.6)]}
+    said = "Steering moves b: AUC from 0.6 where it counts least to 0.9 where it counts most."
+    assert reach(found, task) == said
+    found["points"][1] = point(1.0, float("nan"))
+    assert reach(found, task) == ""
+
+
+def test_costs_and_cosines_by_hand() -> None:
+    def model(seconds: float, parameters: int, memory: int) -> dict[str, Any]:
+        return {"seconds": seconds, "parameters": parameters, "peak_memory_mb": memory}
+
+    # The mean over seeds of what their models took one after the other; the models of one seed; the most at any time.
+    several = [[model(1.0, 5, 7), model(2.0, 6, 9)], [model(5.0, 5, 8), model(4.0, 6, 2)]]
+    assert _cost(several) == {"seconds": 6.0, "parameters": 11, "peak_memory_mb": 9}
+
+    def record(run: str, phase: str, name: str, task: str, against: str, value: float) -> tuple[Any, ...]:
+        return (run, 0, 0, 0, 0, phase, name, task, against, value)
+
+    history = [
+        record("joint", "train", "cosine", "a", "b", 0.2),
+        record("joint", "train", "cosine", "b", "a", 0.6),
+        record("front", "train", "cosine", "a", "b", 9.0),
+        record("joint", "validation", "cosine", "a", "b", 9.0),
+        record("joint", "train", "loss", "a", "", 9.0),
+    ]
+    objectives = SimpleNamespace(objectives=SimpleNamespace(names=("a", "b")))
+    field: Any = SimpleNamespace(prepared=objectives, context=SimpleNamespace(history=SimpleNamespace(records=history)))
+    assert _cosines(field) == {"tasks": ["a", "b"], "matrix": [[1.0, pytest.approx(0.4)], [pytest.approx(0.4), 1.0]]}

@@ -30,6 +30,8 @@ def test_names_are_found_as_people_write_them(written: str) -> None:
 
 def test_what_authors_use_on_tables_is_the_default_there_and_can_be_changed() -> None:
     assert parse_front({"method": "cosmos"}).options == {"penalty": 0.01, "concentration": 0.5}
+    assert parse_front({"method": "moo_svgd"}).options["repulsion"] == 0.01
+    assert parse_front({"method": "pa_mal"}).options.items() >= {"window": 2, "penalty": 5.0}.items()
     assert parse_front({"method": "cosmos", "options": {"penalty": 2.0}}).options["penalty"] == 2.0
 
 
@@ -50,6 +52,7 @@ def test_what_authors_use_on_tables_is_the_default_there_and_can_be_changed() ->
         ({"method": "moo_svgd", "options": {"repulsion": -1.0}}, "repulsion must be"),
         ({"method": "hypervolume_gradient", "options": {"reference": [1, 1]}}, "takes no options"),
         ({"method": "epo", "points": 1}, "at least 2"),
+        ({"method": "epo", "points": -1}, "at least 2"),
         ({"metod": "epo"}, "Did you mean 'method'"),
     ],
 )
@@ -67,6 +70,8 @@ def test_points(method: str, tasks: int, points: int, wanted: int) -> None:
 
 
 def test_the_grid_has_corners_and_at_least_as_many_points() -> None:
+    assert len(preference_grid(2, 11)) == 11 and len(preference_grid(3, 21)) == 21
+    assert inside(torch.eye(2)).flatten().tolist() == pytest.approx([0.98, 0.02, 0.02, 0.98])
     for tasks in (2, 3, 4):
         grid = preference_grid(tasks, 12)
         assert len(grid) >= 12 and torch.allclose(grid.sum(1), torch.ones(len(grid), dtype=torch.float64))

@@ -97,6 +97,18 @@ def test_each_preference_gets_the_solution_that_speaks_for_it() -> None:
     assert best_places(worse, simplex_grid(2, 2)) == [1, 0, 2]
 
 
+def test_a_task_that_no_average_can_miss_is_taken_as_it_is() -> None:
+    found = Together(Losses(torch.ones(2)), 2, MOOSVGD(0.1), torch.tensor([2.0, 0.0]), seed=0)  # type: ignore[arg-type]
+    assert found.scale.tolist() == [2.0, 1.0]
+    step(found)
+    assert gradients(found).isfinite().all()
+
+
+def test_a_task_that_nobody_has_a_loss_of_says_nothing() -> None:
+    losses = torch.tensor([[1.0, math.nan], [2.0, math.nan]], dtype=torch.float64)
+    assert best_places(losses, simplex_grid(2, 1)) == [1, 0]  # the first is best at the first task
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(*[st.floats(0, 10)] * 3), min_size=6, max_size=6, unique=True),
