@@ -129,7 +129,8 @@ def test_a_models_own_weight_comes_before_that_of_the_recipe(recipe, tmp_path):
 
 
 def test_several_recipes_and_slices_are_refused(recipe, tmp_path):
-    (tmp_path / "two.yaml").write_text(f"{json.dumps({**recipe, 'name': 'one'})}\n---\n{json.dumps(recipe)}\n")
+    after = {**recipe, "models": [{"model": "first", "parameters": {"weight": 1.0}}, recipe["models"][1]]}
+    (tmp_path / "two.yaml").write_text(f"{json.dumps({**recipe, 'name': 'first'})}\n---\n{json.dumps(after)}\n")
     with pytest.raises(ConfigurationError, match="one recipe of whole models"):
         merge_front(tmp_path / "two.yaml", tmp_path / "front", distances)
     sources = [{**model, "layer_range": [0, 1]} for model in recipe["models"]]
