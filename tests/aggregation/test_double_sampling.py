@@ -134,6 +134,22 @@ def test_a_task_that_has_lost_all_its_share_moves_alone_where_it_is_alone(make) 
     assert aggregator.shares.tolist() == [1.0, 0.0]
 
 
+def test_a_preference_is_over_those_that_are_there() -> None:
+    rows = torch.from_numpy(jacobians(4, 1, 3)[0])
+    found = SDMGrad(preference=[5, 2, 3])(rows, active=tensor([False, True, True]))
+    assert found.tolist() == pytest.approx(SDMGrad(preference=[2, 3])(rows[1:]).tolist())
+    # Where none of them is preferred, none is.
+    left = SDMGrad(preference=[5, 0, 0])(rows, active=tensor([False, True, True]))
+    assert left.tolist() == pytest.approx(SDMGrad()(rows[1:]).tolist())
+
+
+def test_batches_at_right_angles_teach_nothing() -> None:
+    rows = torch.eye(4, dtype=torch.float64)
+    for aggregator in (SDMGrad(tasks=2), MoDo(tasks=2, rho=0.0)):
+        assert aggregator(rows).tolist() == pytest.approx([0.25] * 4)
+        assert aggregator.shares.tolist() == [0.5, 0.5]
+
+
 def test_in_a_training_step() -> None:
     torch.manual_seed(0)
     trunk, heads = nn.Linear(4, 3), nn.ModuleList([nn.Linear(3, 1), nn.Linear(3, 1)])

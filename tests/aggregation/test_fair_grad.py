@@ -47,6 +47,7 @@ def test_a_zero_gradient_counts_in_the_length_and_has_no_say() -> None:
         with_zero, without = FairGrad(alpha)(rows), FairGrad(alpha)(rows[:2])
         # Mean lengths 4/3 and 2, and one direction.
         assert with_zero.tolist() == pytest.approx((without * 2 / 3).tolist())
+    assert NashMTL()(rows).tolist() == pytest.approx(FairGrad(1.0)(rows).tolist())
 
 
 def test_proportional_fairness_is_the_nash_bargain() -> None:

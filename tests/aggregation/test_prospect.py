@@ -79,6 +79,16 @@ def test_objectives_count_from_when_they_are_first_seen() -> None:
     assert torch.allclose(prospect.gradients, rows)
 
 
+def test_before_all_were_seen_it_is_unbiased_for_those_that_were() -> None:
+    prospect, place = Prospect("extremile", shift=0.2), torch.zeros(3, dtype=torch.float64)
+    prospect(place - CENTRES, losses=losses_at(place), active=only(0, 1, 2, 3))
+    table, place = prospect.losses[:4].clone(), place + 0.3
+    rows, losses = place - CENTRES, losses_at(place)
+    draws = [copy.deepcopy(prospect)(rows, losses=losses, active=only(i)) for i in range(4)]
+    wanted = SpectralRisk("extremile", shift=0.2)(table) @ rows[:4]
+    assert torch.allclose(torch.stack(draws).mean(dim=0), wanted)
+
+
 def test_what_it_cannot_work_with_is_said() -> None:
     with pytest.raises(ConfigurationError, match="Prospect has no spectrum"):
         Prospect("cvr")  # pyright: ignore[reportArgumentType]

@@ -64,6 +64,19 @@ def test_it_watches_only_where_there_are_two() -> None:
     assert aggregator(rows).tolist() == [0.5, 0.5, 0.5]
 
 
+def test_its_ends() -> None:
+    # No disorder is below 0; and without the first task the others are averaged, unseen.
+    none = SelectiveFreezing(window=1, threshold=0.0)
+    for _ in range(4):
+        assert none(torch.ones(2, 3)).tolist() == [1.0, 1.0, 1.0]
+    aggregator, rows = SelectiveFreezing(window=1, threshold=1.0), torch.ones(3, 2)
+    aggregator(rows)
+    before = aggregator.compared.clone()
+    found = aggregator(tensor([[9.0, 9.0], [-1.0, 2.0], [3.0, 4.0]]), active=tensor([False, True, True]))
+    assert found.tolist() == [1.0, 3.0] and torch.equal(aggregator.compared, before)
+    assert aggregator.signs.tolist() == [1, 1]
+
+
 def test_it_resumes_in_the_middle_of_a_window() -> None:
     rng = np.random.default_rng(1)
     steps = [torch.from_numpy(rng.standard_normal((2, 6)) + 0.8) for _ in range(12)]
