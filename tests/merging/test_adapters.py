@@ -138,6 +138,11 @@ def test_embeddings_convolutions_and_whole_tensors(tmp_path):
         ({"trainable_token_indices": [1]}, "single trained tokens"),
         ({"r": 5}, "has rank 5, and holds factors"),
         ({"use_dora": True}, "no magnitudes"),
+        ({"lora_alpha": "16"}, "lora_alpha or alpha_pattern has '16' for .*, which is no number"),
+        ({"lora_alpha": math.nan}, "lora_alpha or alpha_pattern has nan for"),
+        ({"alpha_pattern": {"q_proj": [None]}}, r"lora_alpha or alpha_pattern has \[None\] for .*q_proj, which"),
+        ({"rank_pattern": {"(q_proj": 2}}, r"adapter_config\.json: rank_pattern maps patterns of names to numbers"),
+        ({"rank_pattern": "all"}, "rank_pattern maps patterns of names to numbers"),
     ],
 )
 def test_what_is_no_product_is_refused_by_name(tmp_path, change, message):

@@ -128,6 +128,31 @@ def test_what_is_unclear_is_refused_by_name(tmp_path):
         read_words(tmp_path / "nameless")
 
 
+@pytest.mark.parametrize("row", ["first", None, float("inf")])
+def test_rows_that_are_no_numbers_are_named(tmp_path, row):
+    model(tmp_path, "fast", ["a"])
+    model(tmp_path, "slow", ["a"], kind="json")
+    model(tmp_path, "added", ["a"], kind="text")
+    (tmp_path / "fast" / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": row}}}))
+    (tmp_path / "slow" / "vocab.json").write_text(json.dumps({"a": row}))
+    (tmp_path / "added" / "added_tokens.json").write_text(json.dumps({"b": row}))
+    for name, file in (
+        ("fast", "tokenizer.json is no tokenizer"),
+        ("slow", "vocab.json"),
+        ("added", "added_tokens.json"),
+    ):
+        with pytest.raises(DataError, match=file):
+            read_words(tmp_path / name)
+
+
+@pytest.mark.parametrize("config", [False, {"added_tokens_decoder": "x"}, {"added_tokens_decoder": [1]}])
+def test_settings_of_a_tokenizer_that_make_no_sense_are_left_as_they_are(tmp_path, config):
+    one, two = model(tmp_path, "one", ["a", "b"]), model(tmp_path, "two", ["a", "c"])
+    (tmp_path / "one" / "tokenizer_config.json").write_text(json.dumps(config))
+    assert merge(tmp_path, [one, two], {"source": "union"}) == [0.0, 1.0, 1.0]
+    assert json.loads((tmp_path / "out" / "tokenizer_config.json").read_text()) == config
+
+
 def test_an_adapter_under_another_vocabulary(tmp_path):
     """Rows are picked out of a table that is itself worked out while it is read."""
     from tests.merging.recipe_zoo import write_adapter

@@ -110,12 +110,12 @@ def _factors(folder: Path, config: Mapping[str, Any], module: str, parts: Mappin
     a, b = (parts.get(f"lora_{'embedding_' if kind == 'embedding' else ''}{side}") for side in "AB")
     if a is None or b is None:
         raise DataError(f"{folder} holds only one of the two factors of {module}")
-    rank = _by_pattern(config, "rank_pattern", module, config.get("r", a.shape[0]))
-    if a.shape[0] != rank or b.shape[1] != rank:
+    rank = _by_pattern(folder, config, "rank_pattern", module, config.get("r", a.shape[0]))
+    if not rank or a.shape[0] != rank or b.shape[1] != rank:
         raise DataError(
             f"{folder} says that {module} has rank {rank}, and holds factors {list(a.shape)} and {list(b.shape)}"
         )
-    alpha = float(_by_pattern(config, "alpha_pattern", module, config.get("lora_alpha", rank)))
+    alpha = _by_pattern(folder, config, "alpha_pattern", module, config.get("lora_alpha", rank))
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     magnitude = parts.get("lora_magnitude_vector")
     if magnitude is None and config.get("use_dora"):
@@ -123,12 +123,17 @@ def _factors(folder: Path, config: Mapping[str, Any], module: str, parts: Mappin
     return Factors(module, kind, a, b, scale, magnitude, bool(config.get("fan_in_fan_out")))
 
 
-def _by_pattern(config: Mapping[str, Any], key: str, module: str, default: Any) -> Any:
+def _by_pattern(folder: Path, config: Mapping[str, Any], key: str, module: str, default: Any) -> float:
     """Return the value of the first pattern that the end of a module's name fits, as PEFT does it."""
-    for pattern, value in (config.get(key) or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return default
+    try:
+        patterns = (config.get(key) or {}).items()
+        value = next((each for pattern, each in patterns if re.match(rf"(.*\.)?({pattern})$", module)), default)
+    except (AttributeError, re.error) as error:
+        raise DataError(f"{folder / ADAPTER_CONFIG}: {key} maps patterns of names to numbers ({error})") from error
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        name = "lora_alpha" if key == "alpha_pattern" else "r"
+        raise DataError(f"{folder / ADAPTER_CONFIG}: {name} or {key} has {value!r} for {module}, which is no number")
+    return value
 
 
 def _plain(name: str) -> str:

@@ -61,7 +61,7 @@ def tokenizer_files(first: Words, ids: Mapping[str, int], others: Sequence[Words
             files[name] = None
     if (given_config := files[CONFIG]) is not None:
         config = json.loads(given_config)
-        if "added_tokens_decoder" in config:
+        if isinstance(config, dict) and isinstance(config.get("added_tokens_decoder"), dict):
             told = {str(e["id"]): {key: value for key, value in e.items() if key != "id"} for e in entries}
             config["added_tokens_decoder"] = {**config["added_tokens_decoder"], **told}
             files[CONFIG] = _bytes(config)

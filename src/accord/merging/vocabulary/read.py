@@ -59,7 +59,7 @@ def read_words(folder: Path | None) -> Words | None:
     if (folder / FAST).is_file():
         return _fast(folder)
     if (folder / "vocab.json").is_file():
-        return _slow(folder, {str(token): int(row) for token, row in _json(folder / "vocab.json").items()})
+        return _slow(folder, _rows(folder / "vocab.json"))
     if (folder / "vocab.txt").is_file():
         lines = (folder / "vocab.txt").read_text("utf-8").splitlines()
         return _slow(folder, {token: row for row, token in enumerate(lines)})
@@ -82,16 +82,23 @@ def _fast(folder: Path) -> Words:
         )
         added = {str(entry["content"]): entry for entry in content.get("added_tokens") or ()}
         ids = own | {token: int(entry["id"]) for token, entry in added.items()}
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{folder / FAST} is no tokenizer: {error!r}") from error
     return Words(folder, _checked(ids, folder), added, True)
 
 
 def _slow(folder: Path, own: dict[str, int]) -> Words:
-    added = _json(folder / ADDED) if (folder / ADDED).is_file() else {}
-    settings = {str(token): {"content": str(token), "id": int(row)} for token, row in added.items()}
-    ids = own | {token: int(entry["id"]) for token, entry in settings.items()}
+    added = _rows(folder / ADDED) if (folder / ADDED).is_file() else {}
+    settings = {token: {"content": token, "id": row} for token, row in added.items()}
+    ids = own | added
     return Words(folder, _checked(ids, folder), settings, False)
+
+
+def _rows(path: Path) -> dict[str, int]:
+    try:
+        return {str(token): int(row) for token, row in _json(path).items()}
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{path} gives a token a row that is no number: {error}") from error
 
 
 def _checked(ids: dict[str, int], folder: Path) -> dict[str, int]:
