@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accord.linalg.gram import Array, normalise, positive_definite, root
+from accord.linalg.gram import Array, normalise, positive_definite
+from accord.linalg.modulus import likely_multipliers
 from accord.linalg.nonnegative import nonnegative_least_squares
 
 # Columns whose optimality conditions are met to this times T, in units of unit gradients, are done. It is strict
 # because projections of large gradients are added to those of small ones.
 TOLERANCE = 1e-13
-# Passes of exchange before a column is left to the slower method that cannot cycle, and steps that guess its start.
-PASSES = 6
-GUESSES = 20
-# Power iterations that estimate the largest eigenvalue, on which the length of those steps rests.
-POWERS = 8
+# Problems per task from which on it pays to guess at all of them together first.
+MANY = 1 / 8
+# Tasks from which on a problem left over is solved from its guess, and not from nothing by a compiled method.
+LARGE = 64
+# Solves per task after which that has cost as much as starting from nothing.
+PATIENCE = 0.125
+# A squared distance from the span of the other gradients that is more than rounding, per task.
+INDEPENDENT = 1e-11
+# Parts of a balance along eigenvalues above this are taken out of it.
+CANCELLED = 1e-9
+# Multipliers above this are those of gradients that nearly balance, magnified until rounding does the rest: they are
+# no balance, and are allowed no more rounding for their size.
+LONGEST = 1e4
 
 
 @cache
@@ -40,48 +48,79 @@ def dual_cone_weights(gramian: Array, lower: Array) -> Array:
         lower: ``[T, m]``.
 
     Returns:
-        ``[T, m]``. Cost about O(m (T/2)^3 / 3) where the gradients are independent, and more where they are not.
+        ``[T, m]``. Cost about O(m (T/2)^3 / 3) where the gradients are independent or no direction helps; up to ten
+        times that where they are dependent or opposed and yet leave some direction.
     """
     cosines, norms = normalise(gramian)
-    scaled = norms[:, None] * lower
+    weights, used = lower.copy(), norms > 0
+    if not used.any():
+        return weights
+    scaled = (norms[:, None] * lower)[used]
     # Each problem is solved at length 1, for its multipliers grow with the vector that is projected.
     lengths = np.abs(scaled).max(axis=0)
     lengths[lengths == 0] = 1.0
-    multipliers = cone_multipliers(cosines, scaled / lengths) * lengths
-    return lower + np.divide(multipliers, norms[:, None], out=np.zeros_like(lower), where=norms[:, None] > 0)
+    weights[used] += cone_multipliers(cosines[used][:, used], scaled / lengths) * lengths / norms[used, None]
+    return weights
 
 
 def cone_multipliers(cosines: Array, points: Array) -> Array:
     """Return ``s >= 0`` with ``y = cosines @ (s + points) >= 0`` and ``s * y = 0``, per column of ``points``.
 
     Block principal pivoting (Kim and Park 2011): guess which entries of ``s`` are positive, solve for them, exchange
-    those of the wrong sign. Accelerated projected gradient steps over all columns at once make the first guess, so
-    that nearly every column needs one solve. Columns that do not settle, as with dependent gradients, go to an active
-    set method one by one.
+    those of the wrong sign. The guess, made for all columns at once, is so near that nearly every column needs one or
+    two solves. Where exchanges stop to help, as between dependent gradients, an active set method goes on from the
+    guess, and cannot cycle. Where gradients hold each other in balance, every projection is 0 and is known at once.
 
     Args:
-        cosines: ``[T, T]`` positive semi-definite, diagonal 1 (or 0 for a zero gradient).
+        cosines: ``[T, T]`` positive semi-definite but for rounding, diagonal 1.
         points: ``[T, m]``, what to project, as combinations of unit gradients with entries of order 1.
     """
-    # One problem per row from here on: what is read and written together then lies together.
-    offsets = np.ascontiguousarray((cosines @ points).T)
     definite = positive_definite(cosines)
+    # One problem per row from here on: what is read and written together then lies together.
+    offsets = np.ascontiguousarray((definite @ points).T)
+    start, positive = None, offsets < 0
+    if len(offsets) >= MANY * len(definite):
+        start = likely_multipliers(definite, offsets)
+        balance = _balance(definite, 1.0 + start.sum(axis=0))
+        if balance is not None:
+            return np.maximum(balance[:, None] * (points / balance[:, None]).max(axis=0) - points, 0.0)
+        positive = start > 0
+    solution, rest = _exchange(definite, offsets, positive)
+    if rest.size:
+        starts = None if start is None or len(definite) < LARGE else start[rest]
+        solution[rest] = _one_by_one(definite, points[:, rest].T, starts)
+    return solution.T
+
+
+def _exchange(definite: Array, offsets: Array, positive: NDArray[np.bool_]) -> tuple[Array, NDArray[np.intp]]:
+    """Return solutions ``[m, T]``, and the rows that have none because an exchange left no fewer wrong entries."""
     solution = np.zeros_like(offsets)
-    positive = _guess(cosines, offsets)
-    rows = np.arange(len(offsets))
-    for _ in range(PASSES):
+    count, rows = np.full(len(offsets), len(definite) + 1), np.arange(len(offsets))
+    stuck = [rows[:0]]
+    while rows.size:
         for row in rows:
             solution[row] = _on_support(definite, offsets[row], positive[row])
-        part = solution[rows]
-        slack = part @ cosines + offsets[rows]
-        allowed = TOLERANCE * len(cosines) * np.maximum(1.0, part.max(axis=1, initial=0.0))[:, None]
-        wrong = np.where(positive[rows], (part < 0) | (np.abs(slack) > allowed), slack < -allowed)
-        positive[rows] ^= wrong
-        rows = rows[wrong.any(axis=1)]
-        if not rows.size:
-            return solution.T
-    solution[rows] = _one_by_one(cosines, points[:, rows])
-    return solution.T
+        wrong = _wrong(definite, offsets[rows], solution[rows], positive[rows])
+        number = wrong.sum(axis=1)
+        fewer = number < count[rows]
+        count[rows] = number
+        stuck.append(rows[~fewer])
+        going = fewer & (number > 0)
+        positive[rows[going]] ^= wrong[going]
+        rows = rows[going]
+    return solution, np.concatenate(stuck)
+
+
+def _wrong(definite: Array, offsets: Array, solution: Array, positive: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which entries ``[m, T]`` of the solutions of the equations on a support are on the wrong side of it."""
+    slack = solution @ definite + offsets
+    allowed = _allowed(solution)[:, None]
+    return np.where(positive, (solution < 0) | (np.abs(slack) > allowed), slack < -allowed)
+
+
+def _allowed(solution: Array) -> Array:
+    """Return how far a slack may be from what it should be, per row of the solutions ``[..., T]``."""
+    return TOLERANCE * solution.shape[-1] * np.clip(solution.max(axis=-1), 1.0, LONGEST)
 
 
 def _on_support(definite: Array, offset: Array, positive: NDArray[np.bool_]) -> Array:
@@ -90,56 +129,67 @@ def _on_support(definite: Array, offset: Array, positive: NDArray[np.bool_]) -> 
     chosen = positive.nonzero()[0]
     if chosen.size:
         block = definite.take(chosen, 0).take(chosen, 1)
-        found[chosen] = _lapack()(block, -offset[chosen], overwrite_a=1, overwrite_b=1)[1]
+        # Transposed, it is laid out as LAPACK wants it, and it is symmetric.
+        found[chosen] = _lapack()(block.T, -offset[chosen], overwrite_a=1, overwrite_b=1)[1]
     return found
 
 
-def _guess(cosines: Array, offsets: Array) -> NDArray[np.bool_]:
-    """Return which entries ``[m, T]`` of the solutions are likely to be positive: Nesterov's method, projected.
+def _one_by_one(definite: Array, points: Array, starts: Array | None) -> Array:
+    """Return the multipliers of ``points``, both ``[n, T]``, by methods that cannot cycle, from ``starts`` if given."""
+    # The ridge tells apart what differs by rounding alone, which huge weights would reach for otherwise.
+    units = _root(definite)
+    found = np.zeros_like(points)
+    for row, point in enumerate(points):
+        near = None if starts is None else _descend(definite, definite @ point, starts[row])
+        found[row] = nonnegative_least_squares(units, -units @ point) if near is None else near
+    return found
 
-    In single precision, for signs are all that is asked for, and the steps' length rests on an estimate.
+
+def _descend(definite: Array, offset: Array, start: Array) -> Array | None:
+    """Return the multipliers ``[T]`` of one problem, found from ``start >= 0``; ``None`` where that is no good start.
+
+    As Lawson and Hanson's active set method: walk towards the solution of the equations of the positive entries until
+    an entry gets to 0 and drops out; once none does, let in the one whose slack is most negative.
     """
-    step = 1.0 / _largest_eigenvalue(cosines)
-    matrix, shift = (cosines * step).astype(np.float32), (offsets * step).astype(np.float32)
-    current = np.maximum(-shift, 0.0)
-    ahead, following, momentum = current.copy(), np.empty_like(current), 1.0
-    positive = current > 0
-    for step_number in range(1, GUESSES + 1):
-        np.matmul(ahead, matrix, out=following)
-        following += shift
-        np.maximum(np.subtract(ahead, following, out=following), 0.0, out=following)
-        growth = (1.0 + math.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
-        np.subtract(following, current, out=ahead)
-        ahead *= (momentum - 1.0) / growth
-        ahead += following
-        current, following, momentum = following, current, growth
-        if step_number % 4 == 0:
-            positive, before = current > 0, positive
-            if np.array_equal(positive, before):
-                break
-    return current > 0
+    current, positive = start, start > 0
+    for _ in range(int(PATIENCE * len(start))):
+        target = _on_support(definite, offset, positive)
+        falling = (positive & (target <= 0)).nonzero()[0]
+        if falling.size:
+            reach = current[falling] / (current[falling] - target[falling])
+            current = np.maximum(current + reach.min() * (target - current), 0.0)
+            dropped = falling[reach <= reach.min()]
+            current[dropped], positive[dropped] = 0.0, False
+            continue
+        current = target
+        slack = np.where(positive, 0.0, definite @ current + offset)
+        if slack.min() >= -_allowed(current):
+            return None if _wrong(definite, offset[None], current[None], positive[None]).any() else current
+        positive[slack.argmin()] = True
+    return None
 
 
-def _largest_eigenvalue(cosines: Array) -> float:
-    """Return a little more than the largest eigenvalue is likely to be, and at least 1."""
-    # Uneven, so that it is orthogonal to no likely eigenvector.
-    vector = 1.0 + 0.1 * np.cos(np.arange(len(cosines)))
-    for _ in range(POWERS):
-        vector = cosines @ vector
-        vector /= max(float(np.linalg.norm(vector)), 1e-300)
-    return max(1.1 * float(np.linalg.norm(cosines @ vector)), 1.0)
+def _balance(definite: Array, helpful: Array) -> Array | None:
+    """Return ``w > 0`` with ``cosines @ w = 0``, if there is one: no direction helps then, every projection is 0.
+
+    Args:
+        definite: ``[T, T]`` cosines.
+        helpful: ``[T]`` weights that probably help every gradient if any do; then there is nothing to look for.
+    """
+    tasks = len(definite)
+    if (definite @ helpful).min() > TOLERANCE * tasks * helpful.max():
+        return None
+    units = _root(definite)
+    if np.diagonal(units).min() ** 2 > INDEPENDENT * tasks:
+        return None
+    near = 1.0 + nonnegative_least_squares(units, -units.sum(axis=1))
+    # What the ridge has kept from cancelling is taken out.
+    weights = CANCELLED * np.linalg.solve(definite + CANCELLED * np.eye(tasks), near)
+    rest, largest = np.abs(definite @ weights).max(), weights.max()
+    balanced = weights.min() > 0 and largest <= LONGEST and rest <= TOLERANCE * tasks * largest
+    return np.asarray(weights, dtype=np.float64) if balanced else None
 
 
-def _one_by_one(cosines: Array, points: Array) -> Array:
-    units = root(cosines)
-    balance = _balance(cosines, units)
-    if balance is None:
-        return np.stack([nonnegative_least_squares(units, -units @ point) for point in points.T])
-    return np.stack([(point / balance).max() * balance - point for point in points.T])
-
-
-def _balance(cosines: Array, units: Array) -> Array | None:
-    """Return ``w >= 1`` with ``cosines @ w = 0``, if there is one: no direction helps then, every projection is 0."""
-    weights = 1.0 + nonnegative_least_squares(units, -units.sum(axis=1))
-    rest = np.abs(cosines @ weights).max()
-    return weights if rest <= TOLERANCE * len(cosines) * weights.max() else None
+def _root(definite: Array) -> Array:
+    """Return ``A [T, T]`` with ``A.T @ A`` equal to ``definite``."""
+    return np.asarray(np.linalg.cholesky(definite).T, dtype=np.float64)

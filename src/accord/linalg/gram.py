@@ -52,13 +52,15 @@ def root(cosines: Array) -> Array:
 def positive_definite(cosines: Array) -> Array:
     """Return ``cosines`` with a ridge at rounding level, so that every principal block has a Cholesky factor.
 
-    Rounding (float32 above all) can leave eigenvalues well below zero; those are removed first. What is left moves a
-    Karush-Kuhn-Tucker residual by :data:`ROUNDING` times the size of the solution.
+    Rounding (float32 above all) can leave eigenvalues well below zero. As far as the lowest of them lies below, others
+    lie above for no better reason: those up to twice that are taken for 0 too, so that dependent gradients stay
+    dependent. What is left moves a Karush-Kuhn-Tucker residual by rounding times the size of the solution.
     """
     ridge = ROUNDING * len(cosines) * np.eye(len(cosines))
     try:
         np.linalg.cholesky(cosines + ridge)
     except np.linalg.LinAlgError:
-        values, vectors = spectrum(cosines)
+        values, vectors = np.linalg.eigh(cosines)
+        values[values <= -2.0 * values[0]] = 0.0
         return (vectors * values) @ vectors.T + ridge
     return cosines + ridge
