@@ -1,13 +1,18 @@
 """Time what balancers add to a step: from the Gramian to the weights, and from the losses to the weights.
 
-    python benchmarks/balancers.py [--tasks 2,8,40,128] [--repeats 20] [--peer] [--output FILE] [--tables FILE]
+    python benchmarks/balancers.py [--tasks 2,8,40,128] [--methods upgrad,mgda] [--kinds independent,common,dependent]
+                                   [--dimensions 4T,T,T/2,16] [--single] [--repeats 20] [--peer]
+                                   [--output FILE] [--tables FILE]
 
 Prints one JSON line per method, kind of gradients and number of tasks:
-``{"method", "gradients", "tasks", "median_ms", "peer_ms"}``. Gradients are ``independent`` (normal, in 4 T dimensions:
-about half of all pairs conflict), ``common`` (the same with a part that all share: few pairs conflict) or ``dependent``
-(normal, in T/2 dimensions). Methods that need the Jacobian or nothing but losses are timed on those, with P = 100,000
-numbers per gradient for the former. ``--peer`` times the method of TorchJD 0.18 with the same name in alternation,
-where it is installed and has one. CPU time, one thread. ``--tables`` turns an output into the documentation's table.
+``{"method", "gradients", "dimensions", "tasks", "median_ms", "peer_ms"}``. Gradients are ``independent`` (normal, in
+4 T dimensions: about half of all pairs conflict), ``common`` (the same with a part that all share: few pairs conflict),
+``dependent`` (normal, in T/2 dimensions) or ``opposed`` (every other one nearly the opposite of the one before);
+``--dimensions`` puts all of them into spaces of that size. ``--single`` takes Gramians from single precision, whose
+rounding hides that gradients are dependent. Methods that need the Jacobian or nothing but losses are timed on those,
+with P = 100,000 numbers per gradient for the former. ``--peer`` times the method of TorchJD 0.18 with the same name
+in alternation, where it is installed and has one. CPU time, one thread. ``--tables`` turns an output into the
+documentation's table.
 """
 
 from __future__ import annotations
@@ -34,19 +39,39 @@ from accord.errors import AccordError
 from accord.registry import registered
 
 WIDE = 100_000
+SIZES: dict[str, Callable[[int], int]] = {
+    "4T": lambda tasks: 4 * tasks,
+    "T": lambda tasks: tasks,
+    "T/2": lambda tasks: tasks // 2,
+    "16": lambda _: 16,
+}
 
 
-def gradients(kind: str, tasks: int) -> Tensor:
+def gradients(kind: str, tasks: int, dimensions: int) -> Tensor:
     """Return a Jacobian ``[T, P]``, float64."""
     rng = np.random.default_rng(tasks)
-    rows = rng.standard_normal((tasks, max(1, tasks // 2) if kind == "dependent" else 4 * tasks))
+    rows = rng.standard_normal((tasks, dimensions))
+    if kind == "opposed":
+        rows[1::2] = 0.1 * rows[1::2] - rows[: 2 * (tasks // 2) : 2]
     return torch.from_numpy(rows + rng.standard_normal(rows.shape[1]) if kind == "common" else rows)
 
 
-def call(balancer: Any, kind: str, tasks: int) -> Callable[[], object] | None:
+def gramian_of(kind: str, tasks: int, options: Namespace, dimensions: int) -> Tensor:
+    """Return the Gramian ``[T, T]`` of such gradients, float64."""
+    rows = gradients(kind, tasks, dimensions)
+    return (rows.float() @ rows.float().T).double() if options.single else rows @ rows.T
+
+
+def sizes(kind: str, tasks: int, options: Namespace) -> list[int]:
+    """Return the dimensions to put the gradients into."""
+    names = options.dimensions or ("T/2" if kind == "dependent" else "4T")
+    return [max(1, SIZES[name](tasks)) for name in names.split(",")]
+
+
+def call(balancer: Any, kind: str, gramian: Tensor) -> Callable[[], object] | None:
     """Return what one step asks of ``balancer``; None where this kind of gradients means nothing to it."""
+    tasks = len(gramian)
     losses = torch.rand(tasks, generator=torch.Generator().manual_seed(tasks)) + 0.5
-    gramian = (rows := gradients(kind, tasks)) @ rows.T
     if isinstance(balancer, GramianAggregator):
         return lambda: balancer.weights(gramian, losses=losses)
     if isinstance(balancer, Weighting) and balancer.method.needs == "gramian":
@@ -59,7 +84,7 @@ def call(balancer: Any, kind: str, tasks: int) -> Callable[[], object] | None:
     return lambda: balancer(wide, losses=losses)
 
 
-def peer(name: str, kind: str, tasks: int) -> Callable[[], object] | None:
+def peer(name: str, gramian: Tensor) -> Callable[[], object] | None:
     """Return the same of TorchJD, if it has a weighting of that name."""
     if find_spec("torchjd") is None:
         return None
@@ -68,7 +93,6 @@ def peer(name: str, kind: str, tasks: int) -> Callable[[], object] | None:
     found = next((getattr(room, public) for public in dir(room) if public.lower() == wanted), None)
     if found is None:
         return None
-    gramian = (rows := gradients(kind, tasks)) @ rows.T
     weighting = found(n_byzantine=1) if wanted == "krumweighting" else found()
     return lambda: weighting(gramian)
 
@@ -88,19 +112,27 @@ def medians(steps: list[Callable[[], object] | None], repeats: int) -> list[floa
 
 
 def measure(options: Namespace) -> Iterator[dict[str, Any]]:
+    chosen = options.methods.split(",") if options.methods else None
     for name, cls in sorted(registered("aggregation", "weighting").items()):
+        if chosen and name not in chosen:
+            continue
         for tasks in map(int, options.tasks.split(",")):
-            for kind in ("independent", "common", "dependent"):
-                try:
-                    balancer = cls()
-                    step = call(balancer, kind, tasks) if isinstance(balancer, Aggregator | Weighting) else None
-                    if step is None:
+            for kind in options.kinds.split(","):
+                for dimensions in sizes(kind, tasks, options):
+                    row = {"method": name, "gradients": kind, "dimensions": dimensions, "tasks": tasks}
+                    gramian = gramian_of(kind, tasks, options, dimensions)
+                    try:
+                        balancer = cls()
+                        known = isinstance(balancer, Aggregator | Weighting)
+                        step = call(balancer, kind, gramian) if known else None
+                        if step is None:
+                            continue
+                        both = [step, peer(name, gramian) if options.peer else None]
+                        ours, theirs = medians(both, options.repeats)
+                    except (AccordError, TypeError) as why:
+                        print(json.dumps(row | {"left_out": str(why)}))
                         continue
-                    ours, theirs = medians([step, peer(name, kind, tasks) if options.peer else None], options.repeats)
-                except (AccordError, TypeError) as why:
-                    print(json.dumps({"method": name, "gradients": kind, "tasks": tasks, "left_out": str(why)}))
-                    continue
-                yield {"method": name, "gradients": kind, "tasks": tasks, "median_ms": ours, "peer_ms": theirs}
+                    yield row | {"median_ms": ours, "peer_ms": theirs}
 
 
 def tables(lines: Iterable[str]) -> str:
@@ -124,6 +156,10 @@ def _cell(row: dict[str, Any] | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default="2,8,40,128")
+    parser.add_argument("--methods", help="their names; all if left out")
+    parser.add_argument("--kinds", default="independent,common,dependent")
+    parser.add_argument("--dimensions", help=f"of {', '.join(SIZES)}; 4T if left out, T/2 for dependent gradients")
+    parser.add_argument("--single", action="store_true")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--output", type=Path)
