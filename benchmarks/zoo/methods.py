@@ -71,8 +71,8 @@ SCALED = {
     "KnOTS (by tensor)": Scaled(merging.KnOTS, 1.0, "density", (0.1, 0.6), {"trim": "tensor"}),
     "WUDI (exact)": Scaled(merging.WUDI, 1.0, fixed={"solver": "exact"}),
     "DOGE": Scaled(merging.DOGE, 1.0),
-    "task arithmetic, layers pruned": Scaled(pruned(merging.TaskArithmetic), 0.3, "keep", (0.25, 0.75)),
-    "TIES, layers pruned": Scaled(pruned(merging.TIES), 1.0, "keep", (0.25, 0.75)),
+    "task arithmetic (layers pruned)": Scaled(pruned(merging.TaskArithmetic), 0.3, "keep", (0.25, 0.75)),
+    "TIES (layers pruned)": Scaled(pruned(merging.TIES), 1.0, "keep", (0.25, 0.75)),
 }
 PER_TASK: dict[str, Callable[[int], MergingMethod]] = {
     "EMR": merging.EMR,

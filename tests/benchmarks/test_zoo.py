@@ -411,3 +411,12 @@ def test_the_page_says_what_was_measured() -> None:
                 assert text.split(begin)[1].split(end)[0].strip() == made(lines, kind)
         assert page.marks(kind, "table")[0] in text
         assert (picture.IMAGES / f"zoo-{kind}.svg").read_text("utf-8") == picture.methods(lines, kind)
+
+
+def test_every_method_is_judged_on_all_seeds_of_its_zoo() -> None:
+    """Means of a table are over the same fine-tunings, or they could not be compared."""
+    seeds: dict[str, dict[str, set[int]]] = {}
+    for own in read():
+        seeds.setdefault(own["zoo"], {}).setdefault(own["method"], set()).add(own["seed"])
+    for kind, methods in seeds.items():
+        assert {name: found for name, found in methods.items() if found != methods["individual"]} == {}, kind
