@@ -116,7 +116,7 @@ def best_places(losses: Tensor, preferences: Tensor) -> list[int]:
     low = torch.where(known, losses, torch.inf).min(dim=0).values
     high = torch.where(known, losses, -torch.inf).max(dim=0).values
     tiny = torch.finfo(torch.float64).tiny
-    merit = torch.where(known, (high - losses) / (high - low).clamp(min=tiny), 0.0).nan_to_num(0.0)
+    merit = torch.where(known, (high - losses) / (high - low).clamp(min=tiny), 0.0)
     total = merit.sum(dim=1, keepdim=True)
     said = torch.where(total > 0, merit / total.clamp(min=tiny), 1.0 / losses.shape[1])
     _, chosen = linear_sum_assignment(torch.cdist(preferences, said).square().numpy())
