@@ -21,7 +21,7 @@ ROUNDS = 3
 LOOKS = 40
 # Range of the weight, and the change of it that pays for a new inverse.
 RANGE = (1e-3, 10.0)
-CHANGE = 3.0
+CHANGE = 2.0
 # What it costs to solve one problem or to take one step whatever their size, in operations of a solve; and what those
 # of a product of single precision matrices cost.
 SOLVE, STEP, PRODUCT = 3e5, 7e4, 0.2
