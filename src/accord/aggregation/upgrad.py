@@ -21,7 +21,7 @@ class UPGrad(PreferenceAggregator):
 
     Shapes: Jacobian ``[T, P]`` -> ``[P]``; Gramian ``[T, T]`` -> ``[T]``, each at least ``p_i``. Cost O(T^4 / 24)
     after the Gramian: half a ms for 40 tasks, 7 ms for 128. Where gradients are dependent or opposed and yet leave some
-    direction it is a few times that, 20 ms for 128; where they leave none it is less.
+    direction it is up to ten times that, 20 to 70 ms for 128; where they leave none it is less.
 
     Args:
         preference: ``[T]`` relative importances ``p``; equal if ``None``. A task with preference 0 is still not harmed.
