@@ -24,7 +24,7 @@ class Passage:
 
     Args:
         dtype: ``torch.bfloat16``, or ``torch.float32`` for none of this; ``None`` is bfloat16 on processors that
-            multiply it in tiles (AMX).
+            multiply it.
     """
 
     def __init__(self, dtype: torch.dtype | None) -> None:
@@ -50,7 +50,7 @@ class Passage:
     def _narrows(self, gradient: Tensor, weight: Tensor, rows: int) -> bool:
         if gradient.dtype != torch.float32 or weight.dtype != torch.float32 or rows * weight.numel() < _LARGE:
             return False
-        return self._dtype == torch.bfloat16 or (self._dtype is None and gradient.device.type == "cpu" and _tiles())
+        return self._dtype == torch.bfloat16 or (self._dtype is None and gradient.device.type == "cpu" and _multiplied())
 
     def _short(self, node: Node, weight: Tensor) -> Tensor:
         if node not in self._weights:
@@ -58,6 +58,7 @@ class Passage:
         return self._weights[node]
 
 
-def _tiles() -> bool:
-    """Whether this processor multiplies matrices of bfloat16 in tiles."""
-    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16", False))
+def _multiplied() -> bool:
+    """Whether this processor multiplies numbers of bfloat16: in tiles (AMX), or by twos (AVX-512)."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(known.get(name, False) for name in ("amx_bf16", "avx512_bf16"))

@@ -43,14 +43,14 @@ class Sketch(Engine):
     keeps one. Draws depend on ``seed``, the step and the layer, and on nothing else.
 
     **On the way down** large products of gradients with the weights of linear and convolution layers are taken in
-    bfloat16 on processors that multiply it in tiles, several times as fast: some 0.3 % of a gradient's length, beside
+    bfloat16 on processors that multiply it, up to several times as fast: some 0.3 % of a gradient's length, beside
     which the error above is large. ``dtype=torch.float32`` gives that up for results that other processors repeat.
 
     Args:
         size: k, at least 2. Layers that read no more numbers than this are exact.
         seed: of the projections, not negative.
         dtype: of large products on the way down, for float32 models: ``torch.bfloat16`` or ``torch.float32``; the
-            former where the CPU has tiles for it (AMX), else the latter, when left out.
+            former where the CPU multiplies it (AMX, AVX-512 BF16), else the latter, when left out.
 
     Cost: T halves of a backward, ``N k (in + T out)`` multiplications per layer, and one ordinary backward of the
     weighted losses. On the CPU it pays for wide linear layers from about 8 tasks on, little for narrow convolutions.
