@@ -149,6 +149,25 @@ def test_bfloat16_on_the_way_down_costs_a_fraction_of_a_hundredth(kind):
     assert 0 < difference.max() < 0.01
 
 
+@pytest.mark.parametrize(
+    ("known", "chosen"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": False}, torch.float32),
+        ({}, torch.float32),  # another architecture
+    ],
+)
+def test_bfloat16_is_chosen_where_processors_multiply_it(known, chosen, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    build, shape = WIDE["linear"]
+    torch.manual_seed(0)
+    trunk = build()
+    found = [trunk(torch.randn(shape)).pow(2).mean()]
+    left, said = (accord.gramian(found, trunk.parameters(), engine=Sketch(8, dtype=dtype)) for dtype in (None, chosen))
+    assert torch.equal(left, said)
+
+
 def test_bfloat16_is_for_large_float32_products_alone():
     found, shared = losses("linear")
     one, other = (Sketch(4, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))

@@ -50,7 +50,9 @@ class Passage:
     def _narrows(self, gradient: Tensor, weight: Tensor, rows: int) -> bool:
         if gradient.dtype != torch.float32 or weight.dtype != torch.float32 or rows * weight.numel() < _LARGE:
             return False
-        return self._dtype == torch.bfloat16 or (self._dtype is None and gradient.device.type == "cpu" and _multiplied())
+        return self._dtype == torch.bfloat16 or (
+            self._dtype is None and gradient.device.type == "cpu" and _multiplied()
+        )
 
     def _short(self, node: Node, weight: Tensor) -> Tensor:
         if node not in self._weights:
