@@ -34,6 +34,10 @@ def test_documents_are_plain_data() -> None:
     [
         ("a: 1\nb: 2\na: 3\n", r"'a' stands twice\s+in \"it.yaml\", line 3"),
         ("x:\n  - {n: 1, n: 1}\n", r"'n' stands twice\s+in \"it.yaml\", line 2"),
+        ("yes: 1\ntrue: 2\n", r"'true' stands twice\s+in \"it.yaml\", line 2"),
+        ("1: a\n0x1: b\n", r"'0x1' stands twice"),
+        ("~: a\nnull: b\n", r"'null' stands twice"),
+        ("? [a]\n: 1\n", r"unhashable key\s+in \"it.yaml\", line 1"),
         ("a: [1\nb: 2\n", r"no YAML .*line 2"),
         ("a: !!python/object/apply:os.system [true]\n", r"could not determine a constructor .*line 1"),
         ("a: &x\n  b: *x\n", "line 1 holds itself"),

@@ -64,13 +64,15 @@ class _Loader(yaml.SafeLoader):
 
 
 def _once(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[tuple[str, str]] = set()
+    seen: set[Any] = set()
     for key, _ in node.value:
-        if key.tag == "tag:yaml.org,2002:merge":
+        # Others than scalars cannot be keys, which construct_mapping says. One key has several spellings: 1, 0x1, 1.0.
+        if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key, yaml.ScalarNode):
             continue
-        if (key.tag, str(key.value)) in seen:
+        made = loader.construct_object(key)
+        if made in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice", key.start_mark)
-        seen.add((key.tag, str(key.value)))
+        seen.add(made)
     return loader.construct_mapping(node, deep=True)
 
 
