@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from accord.linalg.gram import Array, normalise, positive_definite
+from accord.linalg.lapack import lapack
 from accord.linalg.modulus import likely_multipliers
 from accord.linalg.nonnegative import nonnegative_least_squares
 
@@ -28,13 +26,6 @@ CANCELLED = 1e-9
 # Multipliers above this are those of gradients that nearly balance, magnified until rounding does the rest: they are
 # no balance, and are allowed no more rounding for their size.
 LONGEST = 1e4
-
-
-@cache
-def _lapack() -> Any:
-    from scipy.linalg import get_lapack_funcs  # a third of a second that runs without a solver should not pay
-
-    return get_lapack_funcs(("posv",), dtype=np.float64)[0]
 
 
 def dual_cone_weights(gramian: Array, lower: Array) -> Array:
@@ -130,7 +121,7 @@ def _on_support(definite: Array, offset: Array, positive: NDArray[np.bool_]) -> 
     if chosen.size:
         block = definite.take(chosen, 0).take(chosen, 1)
         # Transposed, it is laid out as LAPACK wants it, and it is symmetric.
-        found[chosen] = _lapack()(block.T, -offset[chosen], overwrite_a=1, overwrite_b=1)[1]
+        found[chosen] = lapack("posv")(block.T, -offset[chosen], overwrite_a=1, overwrite_b=1)[1]
     return found
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from accord.linalg.gram import Array
+from accord.linalg.lapack import lapack
 
 Single = NDArray[np.float32]
 
@@ -25,13 +23,6 @@ CHANGE = 2.0
 # What it costs to solve one problem or to take one step whatever their size, in operations of a solve; and what those
 # of a product of single precision matrices cost.
 SOLVE, STEP, PRODUCT = 3e5, 7e4, 0.2
-
-
-@cache
-def _lapack() -> tuple[Any, Any]:
-    from scipy.linalg import get_lapack_funcs  # a third of a second that runs without a solver should not pay
-
-    return tuple(get_lapack_funcs(("potrf", "potri"), dtype=np.float64))
 
 
 def likely_multipliers(cosines: Array, offsets: Array) -> Array:
@@ -79,7 +70,7 @@ def likely_multipliers(cosines: Array, offsets: Array) -> Array:
 
 def _fixed_point(cosines: Array, shift: Single, weight: float) -> tuple[Single, Single]:
     """Return matrix ``[T, T]`` and constant ``[m, T]`` of what a relaxed step makes of ``|v|``."""
-    factor, inverse = _lapack()
+    factor, inverse = lapack("potrf"), lapack("potri")
     half = inverse(factor(cosines + weight * np.eye(len(cosines)), lower=1)[0], lower=1)[0]
     half.flat[:: len(cosines) + 1] /= 2.0
     whole = RELAXATION * (half + half.T)
